@@ -1,0 +1,113 @@
+"""What the node program asks of the place it runs in: a tab, or a process.
+
+``node.py`` and ``runner.py`` know only these protocols. ``in_browser.py`` (Pyodide) and
+``native.py`` (CPython) implement them; ``testing.py`` ships one more host for tests of
+whoever builds on this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Literal, Protocol
+
+import msgspec
+from tabgrid_models.manifest import Manifest, Variant
+from tabgrid_models.runtime import Runtime
+from tabgrid_wire.messages import Backend
+
+#: Bytes so far, bytes in all, of the download or check of one model.
+DownloadProgress = Callable[[int, int], None]
+
+
+class ConnectionLost(Exception):
+    """The coordinator cannot be reached or closed the socket; ``code`` is the close code."""
+
+    def __init__(self, message: str, code: int = 1006) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CannotRun(Exception):
+    """This device cannot run this model; the text is shown to the owner."""
+
+
+class Device(msgspec.Struct, frozen=True):
+    """What the host found out about itself, once, at start."""
+
+    host: Literal["browser", "native"]
+    backend: Backend
+    name: str
+    device_class: str
+    device_id: str
+    memory_mib: int
+    features: tuple[str, ...] = ()
+
+
+class Transport(Protocol):
+    """One open WebSocket; frames are whole."""
+
+    async def send(self, frame: bytes) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Frames until the socket closes; then raises ``ConnectionLost``."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None: ...
+
+
+class Signer(Protocol):
+    """The worker key: Ed25519, made where it is used, never exported from a tab."""
+
+    async def sign(self, message: bytes) -> bytes: ...
+
+
+class Host(Protocol):
+    """Everything a node needs. All methods may raise ``ConnectionLost`` where they use the net."""
+
+    device: Device
+    signer: Signer
+
+    async def connect(self) -> Transport:
+        """Open ``/ws/node`` with the owner's session."""
+
+    async def fetch_manifest(self, digest: str) -> Manifest:
+        """The manifest whose digest this is; the caller checks that it is."""
+
+    async def load(
+        self, manifest: Manifest, variant: Variant, progress: DownloadProgress
+    ) -> Runtime:
+        """Weights verified and kept, session open. Raises ``CannotRun`` with the reason."""
+
+    async def unload(self, digest: str) -> None: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    def monotonic(self) -> float: ...
+
+    def random(self, count: int) -> bytes: ...
+
+    def report(self, status: NodeStatus) -> None:
+        """Show the owner what happens; called on every change."""
+
+
+class NodeStatus(msgspec.Struct, frozen=True):
+    """What the owner sees; the page renders exactly this. Also a generated TypeScript type."""
+
+    state: Literal["idle", "loading", "ready", "working", "paused", "stopped"]
+    #: One plain sentence: "Downloading all-MiniLM-L6-v2", "Coordinator gone, next try in 8 s".
+    message: str
+    backend: str
+    device: str
+    wallet: str
+    download_bytes: int
+    download_total: int
+    job: str
+    job_stage: str
+    job_done: int
+    job_total: int
+    jobs_done: int
+    #: Base units, sum of this run's settlements; the page adds it to the wallet's figures.
+    earned: int
+    #: Model id to why this device does not run it.
+    refused: dict[str, str]
+    #: Seconds until the next connection attempt, 0 when connected.
+    retry_in: float

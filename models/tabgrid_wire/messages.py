@@ -1,0 +1,205 @@
+"""What a node and the coordinator say to each other, one frozen struct per sentence.
+
+Every frame on ``/ws/node`` (subprotocol ``tabgrid.v1``) is one of these structs as
+msgpack, tagged by ``type``. Unknown fields are refused: a peer that says more than this
+file knows is a peer of another version, and guessing at its meaning would be worse than
+a clear close code. All limits stand here, beside the fields they bound.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+VERSION = 1
+SUBPROTOCOL = f"tabgrid.v{VERSION}"
+
+#: Largest frame in bytes, either way. 256 embeddings of 1,024 float32 are 1 MiB; the
+#: rest is for the envelope. Larger results travel as blobs over HTTP, not in frames.
+MAX_FRAME = 1024 * 1024 + 64 * 1024
+
+ShortText = Annotated[str, Meta(max_length=128)]
+#: Shown to a person, never parsed.
+Reason = Annotated[str, Meta(max_length=500)]
+#: Lower-case hex SHA-256 of a model's manifest or of a file.
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+#: ``job_``, ``lease_``, ``node_`` and 26 characters of Crockford base 32 (see ``ids``).
+Identifier = Annotated[str, Meta(pattern="^[a-z]{3,8}_[0-9A-HJKMNP-TV-Z]{26}$")]
+GridId = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
+Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+#: A node takes at most this many jobs at once; a tab takes 1.
+Capacity = Annotated[int, Meta(ge=1, le=16)]
+
+Backend = Literal["webgpu", "wasm", "cpu", "cuda"]
+FailureCode = Literal[
+    "out_of_memory", "device_lost", "model_unavailable", "bad_input", "internal"
+]
+PauseReason = Literal["owner", "battery", "hidden", "busy", "offline"]
+
+
+class Message(
+    msgspec.Struct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag=str.lower,
+    omit_defaults=True,
+):
+    """Base of everything that travels in a frame."""
+
+
+class LoadedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that a node holds and whose golden self-test it passed."""
+
+    digest: Digest
+    variant: ShortText
+    dtype: ShortText
+    #: Connector units (tokens, images, …) per second, measured in the self-test.
+    units_per_second: Annotated[float, Meta(gt=0, le=1e9)]
+
+
+class RefusedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model that this node cannot run, and why, in words for its owner."""
+
+    digest: Digest
+    reason: Reason
+
+
+class OfferedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model of a grid that the node opted in to; its manifest is at ``/api/models/{digest}``."""
+
+    grid: GridId
+    model: ShortText
+    digest: Digest
+
+
+# --- from the node --------------------------------------------------------------------
+
+
+class Hello(Message, frozen=True):
+    """First frame of a node. Who it is comes from the session of the WebSocket handshake."""
+
+    agent: ShortText
+    host: Literal["browser", "native"]
+    backend: Backend
+    #: For people: "Apple M1", "SwiftShader", "x86-64, 8 threads".
+    device: ShortText
+    #: Numeric class of results (vendor/architecture), e.g. "webgpu:apple:common-3d".
+    device_class: ShortText
+    #: Random, kept per browser profile or keypair: two tabs of one device are one device.
+    device_id: ShortText
+    memory_mib: Annotated[int, Meta(ge=0, le=2**24)]
+    grids: Annotated[tuple[GridId, ...], Meta(min_length=1, max_length=32)]
+
+
+class Ready(Message, frozen=True):
+    """The node takes jobs for these models from now on (also: the end of a pause)."""
+
+    models: Annotated[tuple[LoadedModel, ...], Meta(max_length=64)]
+    refused: Annotated[tuple[RefusedModel, ...], Meta(max_length=64)] = ()
+    capacity: Capacity = 1
+
+
+class Progress(Message, frozen=True):
+    lease: Identifier
+    done: Count
+    total: Count
+    stage: ShortText = ""
+
+
+class Chunk(Message, frozen=True):
+    """A partial result (a token, a preview). At most 64 KiB, so that it never blocks."""
+
+    lease: Identifier
+    seq: Count
+    data: Annotated[bytes, Meta(max_length=64 * 1024)]
+
+
+class Result(Message, frozen=True):
+    """The answer, with the commitment to it signed by the worker key (see ``commitment``)."""
+
+    lease: Identifier
+    job: Identifier
+    #: msgpack of the connector's ``Output``.
+    output: bytes
+    nonce: Bytes16
+    signature: Bytes64
+    compute_ms: Count
+
+
+class Failed(Message, frozen=True):
+    lease: Identifier
+    job: Identifier
+    code: FailureCode
+    message: Reason
+
+
+class Paused(Message, frozen=True):
+    """No new jobs, please. Running leases are either finished or reported as failed."""
+
+    reason: PauseReason
+
+
+class Bye(Message, frozen=True):
+    reason: Reason = ""
+
+
+# --- to the node ----------------------------------------------------------------------
+
+
+class Welcome(Message, frozen=True):
+    node: Identifier
+    wallet: ShortText
+    models: tuple[OfferedModel, ...]
+    #: The node must be heard at least this often (any frame or pong counts).
+    heartbeat_s: Count
+
+
+class Assign(Message, frozen=True):
+    lease: Identifier
+    job: Identifier
+    grid: GridId
+    model: Digest
+    #: msgpack of the connector's ``Input``.
+    input: bytes
+    #: From receipt; after it the lease is void and the job may run elsewhere.
+    deadline_ms: Count
+
+
+class Cancel(Message, frozen=True):
+    lease: Identifier
+    reason: Reason
+
+
+class Settled(Message, frozen=True):
+    """A result was accepted and booked. Amounts in base units of the grid's token."""
+
+    job: Identifier
+    amount: Count
+    token: ShortText
+    #: Seconds until the amount becomes claimable.
+    release_s: Count
+
+
+class Drain(Message, frozen=True):
+    """The coordinator is about to stop: finish what runs, expect a reconnect."""
+
+    deadline_s: Count
+
+
+class Error(Message, frozen=True):
+    """Something the node sent was not accepted; fatal ones are followed by a close."""
+
+    code: ShortText
+    message: Reason
+    lease: Identifier | None = None
+    retry_after_s: Count | None = None
+
+
+FromNode = Hello | Ready | Progress | Chunk | Result | Failed | Paused | Bye
+ToNode = Welcome | Assign | Cancel | Settled | Drain | Error
