@@ -14,7 +14,10 @@ from msgspec import Meta
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 #: Relative, no dot segments: it becomes part of a path on disk.
-FilePath = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$", max_length=200)]
+FilePath = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$", max_length=200),
+]
 #: A shard must fit a tab's single allocation and restart cheaply after a broken download.
 MAX_SHARD = 64 * 1024 * 1024
 

@@ -36,9 +36,7 @@ Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Capacity = Annotated[int, Meta(ge=1, le=16)]
 
 Backend = Literal["webgpu", "wasm", "cpu", "cuda"]
-FailureCode = Literal[
-    "out_of_memory", "device_lost", "model_unavailable", "bad_input", "internal"
-]
+FailureCode = Literal["out_of_memory", "device_lost", "model_unavailable", "bad_input", "internal"]
 PauseReason = Literal["owner", "battery", "hidden", "busy", "offline"]
 
 

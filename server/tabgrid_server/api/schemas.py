@@ -1,0 +1,319 @@
+"""The JSON that the grid's own API speaks; TypeScript types and OpenAPI are made from here.
+
+Times are seconds since 1970 as floats. Amounts are integers in base units of the token
+that stands beside them. Bytes travel as base64 text.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+JobState = Literal["queued", "running", "returned", "done", "failed", "cancelled"]
+ClaimState = Literal["reserved", "signed", "confirmed", "finalized", "failed", "expired"]
+NodeState = Literal["joining", "ready", "working", "paused", "draining"]
+
+#: Base58 of 32 bytes.
+Address = Annotated[str, Meta(pattern="^[1-9A-HJ-NP-Za-km-z]{32,44}$")]
+#: 1,232 bytes, a Solana packet, are 1,644 characters of base64; a signed message is smaller.
+Base64 = Annotated[str, Meta(pattern="^[A-Za-z0-9+/]*={0,2}$", max_length=4096)]
+JobId = Annotated[str, Meta(pattern="^job_[0-9A-HJKMNP-TV-Z]{26}$")]
+ClaimId = Annotated[str, Meta(pattern="^claim_[0-9A-HJKMNP-TV-Z]{26}$")]
+Label = Annotated[str, Meta(max_length=64)]
+
+
+class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of bodies that come from outside: a field we do not know is a mistake to report."""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """Base of bodies that go out: fields may be added in later versions."""
+
+
+class ErrorDetail(Response, frozen=True):
+    message: str
+    type: str
+    code: str | None = None
+    param: str | None = None
+
+
+class ErrorBody(Response, frozen=True):
+    """OpenAI's error object, used on every path so that one handler serves all clients."""
+
+    error: ErrorDetail
+
+
+# --- who you are ------------------------------------------------------------------------
+
+
+class ChallengeRequest(Request, frozen=True):
+    address: Address
+    #: Public half of the Ed25519 key that signs results; bound to the wallet by the sign-in.
+    worker_key: Address
+    device_id: Annotated[str, Meta(min_length=8, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+
+
+class SignInInput(Response, frozen=True):
+    """The input of the wallet's ``solana:signIn``, names as that standard has them."""
+
+    domain: str
+    address: str
+    statement: str
+    uri: str
+    version: str
+    chainId: str
+    nonce: str
+    issuedAt: str
+    expirationTime: str
+    resources: tuple[str, ...]
+
+
+class Challenge(Response, frozen=True):
+    nonce: str
+    input: SignInInput
+    #: The same as text, for wallets that have only ``solana:signMessage``.
+    message: str
+
+
+class VerifyRequest(Request, frozen=True):
+    nonce: Annotated[str, Meta(min_length=8, max_length=64)]
+    address: Address
+    signed_message: Base64
+    signature: Base64
+
+
+class Session(Response, frozen=True):
+    wallet: str
+    worker_key: str
+    device_id: str
+    expires_at: float
+
+
+class NewSession(Session, frozen=True):
+    #: For native nodes (``Authorization: Bearer``); a browser keeps the cookie instead.
+    token: str
+
+
+class KeyRequest(Request, frozen=True):
+    label: Label = ""
+
+
+class Key(Response, frozen=True):
+    id: str
+    label: str
+    credit: int
+    held: int
+    spent: int
+    token: str
+
+
+class NewKey(Response, frozen=True):
+    id: str
+    #: Shown once; only its hash is kept.
+    key: str
+    label: str
+    credit: int
+    token: str
+
+
+# --- what the grid has ------------------------------------------------------------------
+
+
+class Token(Response, frozen=True):
+    symbol: str
+    decimals: int
+    mint: str
+
+
+class GridModel(Response, frozen=True):
+    id: str
+    digest: str
+    title: str
+    connector: str
+    unit: str
+    price_per_unit: int
+    licence: str
+    #: Smallest variant, tokeniser included.
+    download_bytes: int
+    memory_mib: int
+
+
+class Grid(Response, frozen=True):
+    id: str
+    title: str
+    description: str
+    models: tuple[GridModel, ...]
+    token: Token
+    fee_bps: int
+    release_s: int
+    nodes: int
+    queued: int
+    running: int
+
+
+class Grids(Response, frozen=True):
+    grids: tuple[Grid, ...]
+
+
+class Node(Response, frozen=True):
+    id: str
+    wallet: str
+    host: str
+    backend: str
+    device: str
+    grids: tuple[str, ...]
+    state: NodeState
+    jobs_done: int
+    connected_at: float
+
+
+class Nodes(Response, frozen=True):
+    nodes: tuple[Node, ...]
+
+
+class Wallet(Response, frozen=True):
+    address: str
+    jobs_done: int
+    #: Everything ever settled to this wallet; the four below add up to it.
+    earned: int
+    withheld: int
+    claimable: int
+    in_flight: int
+    paid: int
+    next_release_at: float | None
+    token: Token
+
+
+# --- jobs -------------------------------------------------------------------------------
+
+
+class JobRequest(Request, frozen=True):
+    model: Annotated[str, Meta(min_length=1, max_length=64)]
+    #: The connector's own input.
+    input: dict[str, Any]
+    #: Whether the explorer may show input and output; off unless asked for.
+    public: bool = False
+
+
+class JobRow(Response, frozen=True):
+    """What anybody may see of a job."""
+
+    id: str
+    state: JobState
+    grid: str
+    model: str
+    digest: str
+    connector: str
+    price: int
+    units: int
+    host: str | None
+    backend: str | None
+    device: str | None
+    wallet: str | None
+    node: str | None
+    submitted_at: float
+    assigned_at: float | None
+    returned_at: float | None
+    finished_at: float | None
+    attempts: int
+    error: str | None
+
+
+class Jobs(Response, frozen=True):
+    jobs: tuple[JobRow, ...]
+
+
+class Job(JobRow, frozen=True):
+    """What the owner of the key sees; ``output`` is the connector's, once there."""
+
+    usage: dict[str, int]
+    output: dict[str, Any] | None = None
+
+
+class Receipt(Response, frozen=True):
+    """The public record of one settled job; its hash is what a later proof commits to."""
+
+    v: int
+    job: str
+    seq: int
+    grid: str
+    model: str
+    digest: str
+    connector: str
+    comparator_version: int
+    dtype: str
+    device_class: str
+    wallet: str
+    worker_key: str
+    #: Lower-case hex SHA-256 of the input as it was sent to the node.
+    input_hash: str
+    result_hash: str
+    commit_hash: str
+    #: Hex and base58, enough to check the commitment without us.
+    nonce: str
+    signature: str
+    units: int
+    price: int
+    pay: int
+    fee: int
+    audited: bool
+    settled_at: float
+    release_at: float
+
+
+# --- claims -----------------------------------------------------------------------------
+
+
+class ClaimRequest(Request, frozen=True):
+    """Empty today: a claim takes all that is claimable."""
+
+
+class SignedClaim(Request, frozen=True):
+    transaction: Base64
+
+
+class Claim(Response, frozen=True):
+    id: str
+    wallet: str
+    amount: int
+    state: ClaimState
+    #: Unsigned, while the wallet's signature is awaited.
+    transaction: str | None
+    #: The transaction's id on chain.
+    signature: str | None
+    error: str | None
+    created_at: float
+    updated_at: float
+    expires_at: float | None
+
+
+class Claims(Response, frozen=True):
+    claims: tuple[Claim, ...]
+
+
+# --- live -------------------------------------------------------------------------------
+
+
+class Minute(Response, frozen=True):
+    at: float
+    done: int
+    p50_ms: float | None
+
+
+class Totals(Response, frozen=True):
+    nodes_by_backend: dict[str, int]
+    nodes: int
+    running: int
+    queued: int
+    done: int
+    failed: int
+    #: Base units settled to nodes, and finalized on chain.
+    settled: int
+    paid: int
+    token: Token
+
+
+class Stats(Totals, frozen=True):
+    hour: tuple[Minute, ...]

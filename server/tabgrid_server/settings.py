@@ -1,0 +1,207 @@
+"""All settings of a coordinator: one TOML file, then environment, then flags; checked once.
+
+``TABGRID_<SECTION>_<FIELD>`` overrides the file: ``TABGRID_SERVER_PORT=9000``. Nothing
+else in the server reads the environment. Every limit says why it is what it is.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Positive = Annotated[int, Meta(ge=1, le=2**53 - 1)]
+Natural = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+
+
+class SettingsError(Exception):
+    """A setting is missing, unknown or out of range; the text names it and says what fits."""
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Server(Section, frozen=True):
+    host: str = "127.0.0.1"
+    port: Port = 8402
+    #: As people reach it, e.g. "https://grid.example"; "" means http://host:port. Sign-in
+    #: messages name its domain, so a wrong one makes every wallet refuse.
+    public_url: str = ""
+    data: str = ".tabgrid"
+    #: SQLAlchemy URL; "" is SQLite in the data folder.
+    database: str = ""
+    #: Folder of models; "" is the one in this checkout.
+    library: str = ""
+    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    #: How long running jobs may go on after SIGTERM; container engines kill after 10 s.
+    drain_s: Natural = 8
+    #: Trust X-Forwarded-For from a proxy on these addresses ("" trusts none).
+    proxies: str = ""
+
+
+class Limits(Section, frozen=True):
+    #: 256 texts of 8,192 characters in UTF-8 are at most 8 MiB; more is never useful.
+    body_bytes: Positive = 8 * 1024 * 1024
+    #: A queue longer than minutes of work only turns an honest 503 into a time-out.
+    queue_jobs: Positive = 10_000
+    #: One key cannot fill the queue for everybody else.
+    jobs_per_key: Positive = 2_000
+    #: Per address and minute, for what costs us something without a key: sign-in, new keys.
+    public_requests_per_minute: Positive = 120
+    #: Per address and day: every key carries demo credit.
+    keys_per_day: Positive = 100
+    #: Home and office networks share an address; a farm of thousands should not.
+    nodes_per_address: Positive = 64
+    nodes: Positive = 20_000
+    #: A tab sends about 10 frames per job; the bench's no-op nodes about 500 a second.
+    node_frames_per_s: Positive = 2_000
+    #: Two missed heartbeats and a bit.
+    node_idle_s: Positive = 45
+    #: A reader slower than this holds memory that others need.
+    send_timeout_s: Positive = 10
+    #: How long an HTTP request waits for its job before it is cancelled and refunded.
+    request_s: Positive = 120
+    #: Live pages per address, and in all: each costs a task and a queue.
+    streams_per_address: Positive = 64
+    streams: Positive = 5_000
+
+
+class Scheduling(Section, frozen=True):
+    #: A lease is this many times the node's own expected time …
+    lease_factor: Positive = 4
+    #: … but never shorter (a tab may be throttled) or longer (a user waits).
+    lease_min_s: Positive = 15
+    lease_max_s: Positive = 300
+    #: Handed out this often at most; then the job fails with its last reason and is refunded.
+    attempts: Positive = 4
+    #: A second copy starts when a job takes this many times what was expected.
+    hedge_factor: Positive = 3
+    hedge_min_s: Positive = 3
+    #: Failures in a row after which a node rests, doubling from 30 s to an hour.
+    strikes: Positive = 3
+
+
+class Chain(Section, frozen=True):
+    #: JSON-RPC of a Solana cluster, or of ``tabgrid localnet``. "" switches claims off.
+    rpc: str = ""
+    cluster: Literal["mainnet", "testnet", "devnet", "localnet"] = "localnet"
+    mint: str = ""
+    treasury: str = ""
+    #: Keypair file of the treasury's bounded delegate; "" is DATA/keys/hot.json.
+    hot_keypair: str = ""
+    symbol: str = "TGT"
+    decimals: Annotated[int, Meta(ge=0, le=9)] = 6
+    #: Base units; below it the network's fee would eat the claim.
+    claim_minimum: Positive = 1_000
+    #: Micro-lamports per compute unit.
+    compute_unit_price: Natural = 1_000
+    #: Local chain only: lamports given to a wallet that signs in, so that it can pay fees.
+    faucet: Natural = 0
+
+
+class Sessions(Section, frozen=True):
+    #: A tab that earns for a week should not sign in again; a stolen one should not last.
+    days: Positive = 7
+    #: Phantom refuses sign-ins issued more than 10 minutes ago.
+    challenge_s: Positive = 300
+
+
+class GridSettings(Section, frozen=True):
+    title: str
+    description: str
+    models: Annotated[tuple[str, ...], Meta(min_length=1)]
+    #: Base units per unit of the connector's usage (token, picture step, …).
+    price_per_unit: Natural
+    #: The operator's share in hundredths of a percent.
+    fee_bps: Annotated[int, Meta(ge=0, le=10_000)] = 500
+    #: Seconds that earnings are withheld.
+    release_s: Natural = 72 * 3600
+    #: Base units given to a new key; 0 on a grid that charges real money.
+    demo_credit: Natural = 0
+
+
+class Settings(Section, frozen=True):
+    server: Server = Server()
+    limits: Limits = Limits()
+    scheduling: Scheduling = Scheduling()
+    chain: Chain = Chain()
+    sessions: Sessions = Sessions()
+    grids: dict[str, GridSettings] = {}
+
+    @property
+    def url(self) -> str:
+        return self.server.public_url.rstrip("/") or f"http://{self.server.host}:{self.server.port}"
+
+    @property
+    def data(self) -> Path:
+        return Path(self.server.data)
+
+    @property
+    def database(self) -> str:
+        return self.server.database or f"sqlite+aiosqlite:///{self.data / 'tabgrid.db'}"
+
+    @property
+    def demo_credit(self) -> int:
+        return sum(grid.demo_credit for grid in self.grids.values())
+
+
+DEMO_GRIDS: dict[str, Any] = {
+    "text": {
+        "title": "Text",
+        "description": "Sentences become vectors, for search, clustering and comparison.",
+        "models": ["all-MiniLM-L6-v2"],
+        # 0.001 TGT per token: a paragraph earns a figure that one can see.
+        "price_per_unit": 1_000,
+        "fee_bps": 500,
+        "release_s": 20,
+        # 1,000 TGT: a million tokens to play with.
+        "demo_credit": 1_000_000_000,
+    }
+}
+
+
+def load(
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Settings:
+    """Read, merge and check. Raises ``SettingsError`` with one sentence per mistake."""
+    tree = _read(file) if file else {}
+    for name, value in (environment or {}).items():
+        _set_from_environment(tree, name, value)
+    for section, fields in (overrides or {}).items():
+        tree.setdefault(section, {}).update(fields)
+    try:
+        # Not strict: the environment has only strings, and "8402" is a fine port.
+        return msgspec.convert(tree, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        where = f" in {file}" if file else ""
+        raise SettingsError(f"Settings{where}: {error}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"There is no settings file {file}; give --settings a path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not valid TOML: {error}.") from error
+
+
+def _set_from_environment(tree: dict[str, Any], name: str, value: str) -> None:
+    if not name.startswith("TABGRID_"):
+        return
+    section, _, field = name.removeprefix("TABGRID_").lower().partition("_")
+    if section not in Settings.__struct_fields__ or section == "grids" or not field:
+        known = ", ".join(s for s in Settings.__struct_fields__ if s != "grids")
+        raise SettingsError(
+            f"{name} is not a setting; it should be TABGRID_<SECTION>_<FIELD> with one of {known}."
+        )
+    tree.setdefault(section, {})[field] = value
