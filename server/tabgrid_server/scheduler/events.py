@@ -1,0 +1,91 @@
+"""What happened, in the past tense. Each field is a fact, checked by whoever reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+
+class _Event(msgspec.Struct, frozen=True, gc=False):
+    pass
+
+
+class NodeJoined(_Event, frozen=True):
+    """A node said Hello; it takes no jobs before ``NodeReady``."""
+
+    node: str
+    wallet: str
+    grids: frozenset[str]
+    #: The operator's own nodes yield to volunteers while any of those is free.
+    reference: bool = False
+
+
+class NodeReady(_Event, frozen=True):
+    """The node holds these models; digest to its measured units per second."""
+
+    node: str
+    speeds: Mapping[str, float]
+    capacity: int
+
+
+class NodePaused(_Event, frozen=True):
+    node: str
+
+
+class NodeDraining(_Event, frozen=True):
+    """The node finishes what it has and takes nothing more."""
+
+    node: str
+
+
+class NodeLeft(_Event, frozen=True):
+    node: str
+
+
+class JobSubmitted(_Event, frozen=True):
+    job: str
+    owner: str
+    grid: str
+    digest: str
+    units: int
+
+
+class JobCancelled(_Event, frozen=True):
+    job: str
+    reason: str
+
+
+class ResultAccepted(_Event, frozen=True):
+    """The result of this lease was checked and taken; the job is over."""
+
+    lease: str
+
+
+class AttemptFailed(_Event, frozen=True):
+    """The lease ended without a result that can be taken."""
+
+    lease: str
+    reason: str
+    #: Whether it counts against the node: no for its owner's pause or our own outage.
+    blame: bool = True
+    #: Whether another node could do better: no where the input itself is at fault.
+    retry: bool = True
+
+
+class Ticked(_Event, frozen=True):
+    """Time passed; see ``Scheduler.next_alarm``."""
+
+
+Event = (
+    NodeJoined
+    | NodeReady
+    | NodePaused
+    | NodeDraining
+    | NodeLeft
+    | JobSubmitted
+    | JobCancelled
+    | ResultAccepted
+    | AttemptFailed
+    | Ticked
+)

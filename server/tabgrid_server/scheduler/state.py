@@ -1,0 +1,99 @@
+"""What the scheduler remembers of nodes, jobs and leases, and the moves that are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+NodeState = Literal["joining", "ready", "resting", "paused", "draining"]
+JobState = Literal["queued", "running"]
+
+#: Every move of a node; leaving is possible from everywhere.
+NODE_MOVES: frozenset[tuple[NodeState, NodeState]] = frozenset(
+    {
+        ("joining", "ready"),
+        ("joining", "paused"),
+        ("joining", "draining"),
+        ("ready", "ready"),
+        ("ready", "paused"),
+        ("ready", "resting"),
+        ("ready", "draining"),
+        ("resting", "ready"),
+        ("resting", "resting"),
+        ("resting", "paused"),
+        ("resting", "draining"),
+        ("paused", "paused"),
+        ("paused", "ready"),
+        ("paused", "resting"),
+        ("paused", "draining"),
+        ("draining", "draining"),
+    }
+)
+
+
+class Node:
+    __slots__ = (
+        "capacity", "grids", "id", "leases", "reference", "resting_until",
+        "rests", "speeds", "state", "strikes", "wallet",
+    )  # fmt: skip
+
+    def __init__(self, id: str, wallet: str, grids: frozenset[str], reference: bool) -> None:
+        self.id = id
+        self.wallet = wallet
+        self.grids = grids
+        self.reference = reference
+        self.state: NodeState = "joining"
+        self.speeds: Mapping[str, float] = {}
+        self.capacity = 0
+        self.leases: set[str] = set()
+        self.strikes = 0
+        self.rests = 0
+        self.resting_until = 0.0
+
+    def move(self, to: NodeState) -> None:
+        if (self.state, to) not in NODE_MOVES:
+            raise ValueError(f"node {self.id} cannot go from {self.state} to {to}")
+        self.state = to
+
+    @property
+    def free(self) -> bool:
+        return self.state == "ready" and len(self.leases) < self.capacity
+
+
+class Job:
+    __slots__ = (
+        "attempts", "avoid", "digest", "grid", "id", "last_reason", "leases", "owner", "units",
+        "waiting",
+    )  # fmt: skip
+
+    def __init__(self, id: str, owner: str, grid: str, digest: str, units: int) -> None:
+        self.id = id
+        self.owner = owner
+        self.grid = grid
+        self.digest = digest
+        self.units = units
+        self.attempts = 0
+        self.leases: list[str] = []
+        #: Nodes that failed it; asked again only when nobody else is left.
+        self.avoid: set[str] = set()
+        self.last_reason = ""
+        #: In a queue. Neither this nor a lease only inside one step of the scheduler.
+        self.waiting = False
+
+    @property
+    def state(self) -> JobState:
+        return "running" if self.leases else "queued"
+
+
+class Lease:
+    __slots__ = ("expected", "expires", "id", "job", "node", "started")
+
+    def __init__(
+        self, id: str, job: Job, node: Node, started: float, expected: float, expires: float
+    ) -> None:
+        self.id = id
+        self.job = job
+        self.node = node
+        self.started = started
+        self.expected = expected
+        self.expires = expires
