@@ -1,0 +1,1 @@
+"""Setting up a checkout: the environment, Node, the bundles; and running all checks."""
