@@ -23,11 +23,12 @@ MAX_FRAME = 1024 * 1024 + 64 * 1024
 ShortText = Annotated[str, Meta(max_length=128)]
 #: Shown to a person, never parsed.
 Reason = Annotated[str, Meta(max_length=500)]
-#: Lower-case hex SHA-256 of a model's manifest or of a file.
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+#: Lower-case hex SHA-256 of a model's manifest or of a file. Python's ``$`` also matches
+#: before a last line break; the look-ahead rules that out here and below.
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 #: ``job_``, ``lease_``, ``node_`` and 26 characters of Crockford base 32 (see ``ids``).
-Identifier = Annotated[str, Meta(pattern="^[a-z]{3,8}_[0-9A-HJKMNP-TV-Z]{26}$")]
-GridId = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,31}$")]
+Identifier = Annotated[str, Meta(pattern=r"^[a-z]{3,8}_[0-9A-HJKMNP-TV-Z]{26}$(?!\n)")]
+GridId = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$(?!\n)")]
 Bytes16 = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Bytes32 = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, Meta(min_length=64, max_length=64)]
