@@ -1,0 +1,174 @@
+"""Double-entry money. Pure: no clock, no database, integers only.
+
+A transfer moves base units of one token between accounts; its postings sum to zero. The
+pair (kind, ref) names it for ever: whoever books it twice books it once.
+
+    kind     ref      from                    to
+    grant    key      system:grants           user:<owner>:credit
+    hold     job      user:<owner>:credit     user:<owner>:hold
+    settle   job      user:<owner>:hold       node:<wallet>:withheld, system:fees,
+                                              user:<owner>:credit (what was held too much)
+    refund   job      user:<owner>:hold       user:<owner>:credit
+    release  batch    node:<wallet>:withheld  node:<wallet>:claimable
+    reserve  claim    node:<wallet>:claimable node:<wallet>:in_flight
+    pay      claim    node:<wallet>:in_flight system:chain
+    return   claim    node:<wallet>:in_flight node:<wallet>:claimable
+    deposit  txid     system:chain            user:<owner>:credit
+
+Only ``system:`` accounts may be negative: they are the grid's own side of a promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+Kind = Literal[
+    "grant", "hold", "settle", "refund", "release", "reserve", "pay", "return", "deposit"
+]
+#: (account, token)
+AccountKey = tuple[str, str]
+
+FEES = "system:fees"
+GRANTS = "system:grants"
+CHAIN = "system:chain"
+
+
+class LedgerError(Exception):
+    """Base of the ledger's refusals."""
+
+
+class Unbalanced(LedgerError):
+    """The postings of a transfer do not sum to zero, or name an account twice: a bug."""
+
+
+class InsufficientFunds(LedgerError):
+    """An account that may not be negative would become so. Nothing was moved."""
+
+    def __init__(self, account: str, needed: int, available: int) -> None:
+        super().__init__(f"{account} has {available} but {needed} are needed.")
+        self.account = account
+        self.needed = needed
+        self.available = available
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """A movement of money: who (+ receives, - gives) and by which right (kind, ref)."""
+
+    kind: Kind
+    ref: str
+    token: str
+    postings: tuple[tuple[str, int], ...]
+    at: float
+
+
+def credit_of(owner: str) -> str:
+    return f"user:{owner}:credit"
+
+
+def hold_of(owner: str) -> str:
+    return f"user:{owner}:hold"
+
+
+def withheld_of(wallet: str) -> str:
+    return f"node:{wallet}:withheld"
+
+
+def claimable_of(wallet: str) -> str:
+    return f"node:{wallet}:claimable"
+
+
+def in_flight_of(wallet: str) -> str:
+    return f"node:{wallet}:in_flight"
+
+
+def may_be_negative(account: str) -> bool:
+    return account.startswith("system:")
+
+
+def apply(balances: Mapping[AccountKey, int], transfer: Transfer) -> dict[AccountKey, int]:
+    """The new balances of the accounts that ``transfer`` touches.
+
+    Accounts missing from ``balances`` hold nothing. Raises ``Unbalanced`` or
+    ``InsufficientFunds``; then nothing has changed.
+    """
+    total = 0
+    changed: dict[AccountKey, int] = {}
+    for account, amount in transfer.postings:
+        total += amount
+        key = (account, transfer.token)
+        before = balances.get(key, 0)
+        after = before + amount
+        if after < 0 and amount < 0 and not may_be_negative(account):
+            raise InsufficientFunds(account, -amount, before)
+        changed[key] = after
+    if total != 0 or len(changed) != len(transfer.postings):
+        raise Unbalanced(f"{transfer.kind} {transfer.ref} is off by {total}.")
+    return changed
+
+
+def grant(ref: str, owner: str, amount: int, token: str, at: float) -> Transfer:
+    """Credit that the grid gives away (a demo key)."""
+    return _move("grant", ref, token, GRANTS, credit_of(owner), amount, at)
+
+
+def deposit(txid: str, owner: str, amount: int, token: str, at: float) -> Transfer:
+    """Credit that was paid for on chain."""
+    return _move("deposit", txid, token, CHAIN, credit_of(owner), amount, at)
+
+
+def hold(job: str, owner: str, price: int, token: str, at: float) -> Transfer:
+    """Set a job's price aside, so that it cannot be spent twice."""
+    return _move("hold", job, token, credit_of(owner), hold_of(owner), price, at)
+
+
+def refund(job: str, owner: str, held: int, token: str, at: float) -> Transfer:
+    """Give a job's hold back: it failed or was cancelled."""
+    return _move("refund", job, token, hold_of(owner), credit_of(owner), held, at)
+
+
+def settle(
+    job: str, owner: str, wallet: str, held: int, price: int, fee: int, token: str, at: float
+) -> Transfer:
+    """Charge ``price`` of what is held: ``fee`` to the grid, the rest to the node."""
+    if not 0 <= fee <= price <= held:
+        raise Unbalanced(f"settle {job}: fee {fee}, price {price}, held {held}.")
+    postings = (
+        (hold_of(owner), -held),
+        (withheld_of(wallet), price - fee),
+        (FEES, fee),
+        (credit_of(owner), held - price),
+    )
+    return Transfer("settle", job, token, tuple(p for p in postings if p[1]), at)
+
+
+def release(ref: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+    """Let withheld earnings be claimed."""
+    return _move("release", ref, token, withheld_of(wallet), claimable_of(wallet), amount, at)
+
+
+def reserve(claim: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+    """Put claimable earnings into a claim."""
+    return _move("reserve", claim, token, claimable_of(wallet), in_flight_of(wallet), amount, at)
+
+
+def pay(claim: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+    """The claim's transaction is final: the money has left for the chain."""
+    return _move("pay", claim, token, in_flight_of(wallet), CHAIN, amount, at)
+
+
+def give_back(claim: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+    """The claim can never land any more: its amount is claimable again."""
+    return _move("return", claim, token, in_flight_of(wallet), claimable_of(wallet), amount, at)
+
+
+def _move(
+    kind: Kind, ref: str, token: str, source: str, target: str, amount: int, at: float
+) -> Transfer:
+    if amount < 0:
+        raise Unbalanced(f"{kind} {ref}: a transfer cannot move {amount}.")
+    # A free job moves nothing, but its transfer still says that it was booked.
+    postings = ((source, -amount), (target, amount)) if amount else ()
+    return Transfer(kind, ref, token, postings, at)

@@ -1,0 +1,47 @@
+"""Everything durable: jobs, money, receipts, keys, sessions.
+
+``Store`` runs transactions; the modules beside it hold the queries, as functions whose
+first argument is a connection: ``await store.read(jobs.get, job_id)``.
+"""
+
+from __future__ import annotations
+
+from .errors import AlreadyFinished, Conflict, NotFound, StoreError, StoreUnavailable
+from .records import (
+    ApiKey,
+    Credit,
+    Job,
+    JobContent,
+    Minute,
+    NewJob,
+    Receipt,
+    Refund,
+    Release,
+    Session,
+    Settlement,
+    Totals,
+    WalletSummary,
+)
+from .store import Store
+
+__all__ = [
+    "AlreadyFinished",
+    "ApiKey",
+    "Conflict",
+    "Credit",
+    "Job",
+    "JobContent",
+    "Minute",
+    "NewJob",
+    "NotFound",
+    "Receipt",
+    "Refund",
+    "Release",
+    "Session",
+    "Settlement",
+    "Store",
+    "StoreError",
+    "StoreUnavailable",
+    "Totals",
+    "WalletSummary",
+]

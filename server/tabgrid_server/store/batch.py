@@ -1,0 +1,198 @@
+"""The three writes of a job's life, many jobs in one transaction.
+
+Submit (keep the job, hold its price), settle (result, receipt, pay) and refund (give the
+hold back). Each command is decided on its own and refused on its own; what was accepted
+is written with one statement for each table.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import msgspec
+from sqlalchemy import Connection, Row, bindparam, select, text
+
+from .. import ledger
+from ..ledger import LedgerError
+from .bulk import Bulk
+from .bulk import Row as Values
+from .errors import AlreadyFinished, Conflict, NotFound, StoreError
+from .ledger import Booking
+from .records import NewJob, Refund, Settlement
+from .tables import OPEN_STATES, earnings, jobs, receipts
+
+Command = NewJob | Settlement | Refund
+
+_OPEN = frozenset(OPEN_STATES)
+_INSERT_JOBS = Bulk(
+    text(
+        "INSERT INTO jobs (id, owner, key_id, grid, model, digest, connector, token, state, input,"
+        " price, fee, units, usage, public, submitted_at, attempts) VALUES (:id, :owner, :key_id,"
+        " :grid, :model, :digest, :connector, :token, 'queued', :input, :price, :fee, :units,"
+        " :usage, :public, :submitted_at, 0)"
+    )
+)
+_SETTLE_JOBS = Bulk(
+    text(
+        "UPDATE jobs SET state = 'done', output = :output, price = :price, fee = :fee,"
+        " units = :units, usage = :usage, assigned_at = :assigned_at, returned_at = :returned_at,"
+        " finished_at = :finished_at, node = :node, wallet = :wallet, worker_key = :worker_key,"
+        " host = :host, backend = :backend, device = :device, device_class = :device_class,"
+        " dtype = :dtype, attempts = :attempts WHERE id = :id"
+    )
+)
+_REFUND_JOBS = Bulk(
+    text(
+        "UPDATE jobs SET state = :state, error_code = :error_code, error = :error,"
+        " attempts = :attempts, finished_at = :finished_at WHERE id = :id"
+    )
+)
+_INSERT_RECEIPTS = Bulk(receipts.insert())
+_INSERT_EARNINGS = Bulk(earnings.insert())
+_LOAD = (
+    select(jobs.c.id, jobs.c.owner, jobs.c.grid, jobs.c.token, jobs.c.price, jobs.c.state)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
+    # One order for all writers, so that two of them cannot wait for each other.
+    .order_by(jobs.c.id)
+    .with_for_update()
+)
+
+
+class _Known(msgspec.Struct):
+    """What deciding needs to know of a job."""
+
+    owner: str
+    grid: str
+    token: str
+    held: int
+    state: str
+
+
+def run(connection: Connection, commands: list[Command]) -> list[Exception | None]:
+    """Decide and write ``commands`` in order. One outcome for each: None, or the refusal.
+
+    Raises ``IntegrityError`` if the database refuses what was decided (another process
+    was faster); then nothing is kept and each command should be tried alone.
+    """
+    batch = _Batch(connection, commands)
+    outcomes = [batch.decide(command) for command in commands]
+    batch.write()
+    return outcomes
+
+
+class _Batch:
+    def __init__(self, connection: Connection, commands: list[Command]) -> None:
+        self._connection = connection
+        self._jobs = _load(connection, commands)
+        self._booking = Booking(connection, _accounts(commands, self._jobs))
+        self._new: list[Values] = []
+        self._settled: list[Values] = []
+        self._refunded: list[Values] = []
+        self._earned: list[Values] = []
+        #: The settlement, its receipt's hash, and the place of its transfer.
+        self._receipts: list[tuple[Settlement, int]] = []
+
+    def decide(self, command: Command) -> Exception | None:
+        try:
+            if isinstance(command, NewJob):
+                self._submit(command)
+            elif isinstance(command, Settlement):
+                self._settle(command)
+            else:
+                self._refund(command)
+        except (LedgerError, StoreError) as refusal:
+            return refusal
+        return None
+
+    def write(self) -> None:
+        first = self._booking.write()
+        _INSERT_JOBS.run(self._connection, self._new)
+        _SETTLE_JOBS.run(self._connection, self._settled)
+        _REFUND_JOBS.run(self._connection, self._refunded)
+        _INSERT_RECEIPTS.run(self._connection, [_receipt(s, first + n) for s, n in self._receipts])
+        _INSERT_EARNINGS.run(self._connection, self._earned)
+
+    def _submit(self, job: NewJob) -> None:
+        known = self._jobs.get(job.id)
+        if known is not None:
+            if known.owner != job.owner:
+                raise Conflict(f"Another job has the id {job.id}.")
+            return  # asked again after an answer was lost
+        self._booking.add(ledger.hold(job.id, job.owner, job.price, job.token, job.submitted_at))
+        self._jobs[job.id] = _Known(job.owner, job.grid, job.token, job.price, "queued")
+        self._new.append(_new_row(job))
+
+    def _settle(self, s: Settlement) -> None:
+        job = self._open(s.job_id)
+        place = self._booking.add(
+            ledger.settle(
+                s.job_id, job.owner, s.wallet, job.held, s.price, s.fee, job.token, s.finished_at
+            )
+        )
+        job.state = "done"
+        self._settled.append(_settled_row(s))
+        self._receipts.append((s, place))
+        pay = s.price - s.fee
+        self._earned.append(
+            (s.job_id, s.wallet, job.grid, job.token, pay, s.release_at, False, None)
+        )
+
+    def _refund(self, r: Refund) -> None:
+        job = self._open(r.job_id)
+        self._booking.add(ledger.refund(r.job_id, job.owner, job.held, job.token, r.finished_at))
+        job.state = r.state
+        self._refunded.append((r.state, r.error_code, r.error, r.attempts, r.finished_at, r.job_id))
+
+    def _open(self, job_id: str) -> _Known:
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise NotFound(f"There is no job {job_id}.")
+        if job.state not in _OPEN:
+            raise AlreadyFinished(job_id, job.state)
+        return job
+
+
+def _id(command: Command) -> str:
+    return command.id if isinstance(command, NewJob) else command.job_id
+
+
+def _load(connection: Connection, commands: list[Command]) -> dict[str, _Known]:
+    ids = sorted({_id(command) for command in commands})
+    rows: list[Row[tuple[str, str, str, str, int, str]]] = list(
+        connection.execute(_LOAD, {"ids": ids})
+    )
+    return {row[0]: _Known(*row[1:]) for row in rows}
+
+
+def _accounts(commands: list[Command], known: dict[str, _Known]) -> set[str]:
+    """Every account that these commands can touch."""
+    owners = {command.owner for command in commands if isinstance(command, NewJob)}
+    owners |= {job.owner for job in known.values()}
+    accounts = {ledger.FEES}
+    for owner in owners:
+        accounts |= {ledger.credit_of(owner), ledger.hold_of(owner)}
+    wallets = {command.wallet for command in commands if isinstance(command, Settlement)}
+    return accounts | {ledger.withheld_of(wallet) for wallet in wallets}
+
+
+def _json(usage: dict[str, int]) -> str:
+    return msgspec.json.encode(usage).decode()
+
+
+def _new_row(j: NewJob) -> Values:
+    return (
+        j.id, j.owner, j.key_id, j.grid, j.model, j.digest, j.connector, j.token, j.input,
+        j.price, j.fee, j.units, _json(j.usage), j.public, j.submitted_at,
+    )  # fmt: skip
+
+
+def _settled_row(s: Settlement) -> Values:
+    return (
+        s.output, s.price, s.fee, s.units, _json(s.usage), s.assigned_at, s.returned_at,
+        s.finished_at, s.node, s.wallet, s.worker_key, s.host, s.backend, s.device,
+        s.device_class, s.dtype, s.attempts, s.job_id,
+    )  # fmt: skip
+
+
+def _receipt(s: Settlement, seq: int) -> Values:
+    return (s.job_id, seq, s.receipt, sha256(s.receipt).hexdigest(), s.finished_at)

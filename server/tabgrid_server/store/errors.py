@@ -1,0 +1,38 @@
+"""What can go wrong in the store, and what it means for the one who asked.
+
+    StoreError
+    ├── StoreUnavailable   the engine cannot write or read now; nothing was acknowledged
+    ├── AlreadyFinished    the job was settled, failed or cancelled before
+    ├── NotFound           no such job, key, session
+    └── Conflict           another row with this identity says something else
+
+``InsufficientFunds`` and ``Unbalanced`` come from ``tabgrid_server.ledger``.
+"""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """Base of everything the store raises on its own account."""
+
+
+class StoreUnavailable(StoreError):
+    """Disk full, database locked or gone. Whether an open command was kept is unknown
+    to the caller, and repeating it is safe: every command takes effect at most once."""
+
+
+class AlreadyFinished(StoreError):
+    """The job has its end; ``state`` says which."""
+
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"Job {job_id} is already {state}.")
+        self.job_id = job_id
+        self.state = state
+
+
+class NotFound(StoreError):
+    """Nothing has this identity."""
+
+
+class Conflict(StoreError):
+    """A row of this identity exists and differs, or a rule of the schema refused the write."""

@@ -1,0 +1,64 @@
+"""Jobs as they are read. They are written by ``Store.submit``, ``settle`` and ``refund``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, literal, select, text, tuple_
+
+from .records import Job, JobContent, NewJob
+from .tables import earnings, jobs
+
+_FACTS = [column for column in jobs.c if column.name not in ("input", "output")]
+_SELECT = select(*_FACTS, earnings.c.claim).outerjoin(earnings, earnings.c.job_id == jobs.c.id)
+_NEW = [jobs.c[name] for name in NewJob.__struct_fields__]
+#: Spelt as the partial index is, or the database will not use it.
+_OPEN = text("jobs.state IN ('queued', 'running', 'returned')")
+
+
+def get(connection: Connection, job_id: str) -> Job | None:
+    """One job without its input and output."""
+    row = connection.execute(_SELECT.where(jobs.c.id == job_id)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def content(connection: Connection, job_id: str) -> JobContent | None:
+    """What a job was given and what it answered."""
+    query = select(jobs.c.input, jobs.c.output).where(jobs.c.id == job_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else JobContent(input=row.input, output=row.output)
+
+
+def page(
+    connection: Connection,
+    limit: int,
+    before: str | None = None,
+    *,
+    wallet: str | None = None,
+    owner: str | None = None,
+) -> list[Job]:
+    """The newest jobs first; with ``before``, those submitted before that job."""
+    query: Select[Any] = _SELECT.order_by(jobs.c.submitted_at.desc(), jobs.c.id.desc())
+    if wallet is not None:
+        query = query.where(jobs.c.wallet == wallet)
+    if owner is not None:
+        query = query.where(jobs.c.owner == owner)
+    if before is not None:
+        start = select(jobs.c.submitted_at).where(jobs.c.id == before).scalar_subquery()
+        query = query.where(tuple_(jobs.c.submitted_at, jobs.c.id) < tuple_(start, literal(before)))
+    return [_job(row) for row in connection.execute(query.limit(limit))]
+
+
+def unfinished(connection: Connection) -> list[NewJob]:
+    """Jobs acknowledged and not ended, in the order of submission: what a restart resumes."""
+    query = select(*_NEW).where(_OPEN).order_by(jobs.c.submitted_at, jobs.c.id)
+    return [NewJob(**_decoded(row)) for row in connection.execute(query)]
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(**_decoded(row))
+
+
+def _decoded(row: Row[Any]) -> dict[str, Any]:
+    return {**row._mapping, "usage": msgspec.json.decode(row.usage)}

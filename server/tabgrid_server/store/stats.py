@@ -1,0 +1,58 @@
+"""Figures of the whole grid. They read long ranges of indexes: ask at start, then count on."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from .records import Minute, Totals
+
+MINUTES = 60
+
+_STATES = text("SELECT state, count(*) FROM jobs WHERE finished_at IS NOT NULL GROUP BY state")
+_EARNED = text(
+    "SELECT token, sum(amount) FROM balances WHERE substr(account, 1, 5) = 'node:' GROUP BY token"
+)
+_PAID = text(
+    "SELECT c.token, sum(c.amount) FROM claims c"
+    " JOIN transfers t ON t.kind = 'pay' AND t.ref = c.id GROUP BY c.token"
+)
+_COUNT = text(
+    "SELECT count(*) FROM jobs"
+    " WHERE finished_at >= :start AND finished_at < :end AND state = 'done'"
+)
+_LATENCY = text(
+    "SELECT finished_at - submitted_at AS latency FROM jobs"
+    " WHERE finished_at >= :start AND finished_at < :end AND state = 'done'"
+    " ORDER BY latency LIMIT 1 OFFSET :middle"
+)
+
+
+def totals(connection: Connection) -> Totals:
+    """Jobs ended and money earned since the beginning."""
+    states = {state: int(count) for state, count in connection.execute(_STATES)}
+    paid = {token: int(amount) for token, amount in connection.execute(_PAID)}
+    settled = {token: int(amount) for token, amount in connection.execute(_EARNED)}
+    for token, amount in paid.items():
+        settled[token] = settled.get(token, 0) + amount
+    return Totals(
+        done=states.get("done", 0),
+        failed=states.get("failed", 0),
+        cancelled=states.get("cancelled", 0),
+        settled=settled,
+        paid=paid,
+    )
+
+
+def hour_series(connection: Connection, now: float) -> list[Minute]:
+    """The last hour by the minute, oldest first; the last entry is the current minute."""
+    current = now // 60 * 60
+    return [_minute(connection, current - 60 * back) for back in range(MINUTES - 1, -1, -1)]
+
+
+def _minute(connection: Connection, start: float) -> Minute:
+    window = {"start": start, "end": start + 60}
+    done = connection.execute(_COUNT, window).scalar_one()
+    if not done:
+        return Minute(at=start, done=0, p50_ms=None)
+    latency = connection.execute(_LATENCY, {**window, "middle": (done - 1) // 2}).scalar_one()
+    return Minute(at=start, done=done, p50_ms=1000 * latency)

@@ -1,0 +1,265 @@
+"""The tables, as SQLAlchemy Core sees them; ``migrations/`` builds the same, by test.
+
+Times are float unix seconds, amounts are integers in base units of their token, and
+identifiers and hashes are text, so that a row can be read by a person with a shell.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+#: SQLite numbers rows by itself only where the key's type is spelt INTEGER.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+OPEN_STATES = ("queued", "running", "returned")
+_OPEN = "state IN ('queued', 'running', 'returned')"
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("owner", Text, nullable=False, index=True),
+    Column("label", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("grid", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("input", LargeBinary, nullable=False),
+    Column("output", LargeBinary),
+    # Held while the job is open; what was charged once it is done.
+    Column("price", BigInteger, nullable=False),
+    Column("fee", BigInteger, nullable=False),
+    Column("units", BigInteger, nullable=False),
+    Column("usage", Text, nullable=False),
+    Column("public", Boolean, nullable=False),
+    Column("error_code", Text),
+    Column("error", Text),
+    Column("submitted_at", Double, nullable=False),
+    Column("assigned_at", Double),
+    Column("returned_at", Double),
+    Column("finished_at", Double),
+    Column("node", Text),
+    Column("wallet", Text),
+    Column("worker_key", Text),
+    Column("host", Text),
+    Column("backend", Text),
+    Column("device", Text),
+    Column("device_class", Text),
+    Column("dtype", Text),
+    Column("attempts", Integer, nullable=False),
+    CheckConstraint(
+        "state IN ('queued', 'running', 'returned', 'done', 'failed', 'cancelled')", name="state"
+    ),
+    CheckConstraint("price >= 0 AND fee >= 0 AND fee <= price", name="price"),
+    Index("ix_jobs_submitted", "submitted_at", "id"),
+    Index("ix_jobs_owner", "owner", "submitted_at"),
+    # Partial ones cost nothing at submit, when their columns are still empty.
+    Index(
+        "ix_jobs_wallet",
+        "wallet",
+        "submitted_at",
+        sqlite_where=text("wallet IS NOT NULL"),
+        postgresql_where=text("wallet IS NOT NULL"),
+    ),
+    Index(
+        "ix_jobs_open",
+        "submitted_at",
+        "id",
+        sqlite_where=text(_OPEN),
+        postgresql_where=text(_OPEN),
+    ),
+    Index(
+        "ix_jobs_finished",
+        "finished_at",
+        "submitted_at",
+        "state",
+        sqlite_where=text("finished_at IS NOT NULL"),
+        postgresql_where=text("finished_at IS NOT NULL"),
+    ),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    # The number of the transfer that settled the job: rises with each settlement.
+    Column("seq", BigInteger, nullable=False, unique=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+earnings = Table(
+    "earnings",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("wallet", Text, nullable=False),
+    Column("grid", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("release_at", Double, nullable=False),
+    Column("released", Boolean, nullable=False),
+    # The claim that carries this amount to the chain, so that a job shows its payment.
+    Column("claim", Text),
+    CheckConstraint("amount >= 0", name="amount"),
+    Index(
+        "ix_earnings_due",
+        "release_at",
+        sqlite_where=text("NOT released"),
+        postgresql_where=text("NOT released"),
+    ),
+    Index("ix_earnings_wallet", "wallet", "released", "release_at"),
+    Index(
+        "ix_earnings_unclaimed",
+        "wallet",
+        "token",
+        sqlite_where=text("released AND claim IS NULL"),
+        postgresql_where=text("released AND claim IS NULL"),
+    ),
+    Index(
+        "ix_earnings_claim",
+        "claim",
+        sqlite_where=text("claim IS NOT NULL"),
+        postgresql_where=text("claim IS NOT NULL"),
+    ),
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    # This is what makes every movement of money happen exactly once.
+    UniqueConstraint("kind", "ref"),
+)
+
+postings = Table(
+    "postings",
+    metadata,
+    Column("transfer_id", RowId, ForeignKey("transfers.id"), primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("token", Text, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    # The ledger refuses an overdraft with a reason; this is the wall behind it.
+    CheckConstraint("amount >= 0 OR substr(account, 1, 7) = 'system:'", name="overdraft"),
+    sqlite_with_rowid=False,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("wallet", Text, nullable=False),
+    Column("worker_key", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+    Column("revoked_at", Double),
+)
+
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("nonce", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("expires_at", Double, nullable=False, index=True),
+    Column("used_at", Double),
+)
+
+wallets = Table(
+    "wallets",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("first_seen", Double, nullable=False),
+    Column("last_seen", Double, nullable=False),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("wallet", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("error", Text),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    CheckConstraint("amount > 0", name="amount"),
+    Index("ix_claims_wallet", "wallet", "created_at"),
+    Index("ix_claims_state", "state", "updated_at"),
+)
+
+#: States of an attempt that may still reach the chain.
+_LIVE = "state IN ('reserved', 'signed', 'sent', 'confirmed')"
+
+claim_attempts = Table(
+    "claim_attempts",
+    metadata,
+    Column("claim_id", Text, ForeignKey("claims.id"), primary_key=True),
+    Column("n", Integer, primary_key=True),
+    Column("message", LargeBinary, nullable=False),
+    Column("blockhash", Text, nullable=False),
+    Column("last_valid_height", BigInteger, nullable=False),
+    Column("txid", Text, unique=True),
+    Column("signed", LargeBinary),
+    Column("state", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # Two live transactions of one claim could both land: never more than one.
+    Index(
+        "uq_claim_attempts_live",
+        "claim_id",
+        unique=True,
+        sqlite_where=text(_LIVE),
+        postgresql_where=text(_LIVE),
+    ),
+)
