@@ -1,0 +1,287 @@
+"""One claim, from reserved to its end. Pure: events in, instructions out; time is an argument.
+
+::
+
+    reserved ── WalletSigned ──▶ signed ──▶ confirmed ──▶ finalized   paid
+        │                          ├──────────┴──▶ failed             money back
+        └──────────────────────────┴──────────────▶ expired           money back
+
+A claim's money goes back only once its transaction can no longer happen: it was never
+co-signed, or it happened and failed for good, or the chain is past the height up to which
+its blockhash is valid and knows nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+State = Literal["reserved", "signed", "confirmed", "finalized", "failed", "expired"]
+
+#: Everything that may happen to a claim's state; anything else is a bug and raises.
+TRANSITIONS: dict[State, frozenset[State]] = {
+    "reserved": frozenset({"signed", "failed", "expired"}),
+    "signed": frozenset({"confirmed", "finalized", "failed", "expired"}),
+    # Expired too: a fork can take a confirmed block away.
+    "confirmed": frozenset({"finalized", "failed", "expired"}),
+    "finalized": frozenset(),
+    "failed": frozenset(),
+    "expired": frozenset(),
+}
+OVER: frozenset[State] = frozenset({"finalized", "failed", "expired"})
+
+#: Leaders drop what they have no room for; the same bytes again are free and safe.
+RESEND_S = 2.0
+
+
+class Status(msgspec.Struct, frozen=True):
+    """What the chain says of a transaction. ``error`` is the RPC's JSON of it, None if none."""
+
+    slot: int
+    commitment: Literal["processed", "confirmed", "finalized"]
+    error: str | None = None
+
+
+# --- events ---------------------------------------------------------------------------------
+
+
+class WalletSigned(msgspec.Struct, frozen=True):
+    """The wallet's bytes were checked and co-signed. The first and only time."""
+
+    txid: str
+    signed: bytes
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A simulation, before any co-signature, says that the transaction would fail."""
+
+    reason: str
+
+
+class BlockhashGone(msgspec.Struct, frozen=True):
+    """A simulation, before any co-signature, says that the blockhash is no longer valid."""
+
+
+class BroadcastFailed(msgspec.Struct, frozen=True):
+    """The RPC did not take the bytes. Says nothing about whether they are on chain."""
+
+    reason: str
+
+
+class StatusSeen(msgspec.Struct, frozen=True):
+    """Answer to ``CheckStatus``. None means "not known here, now" and proves nothing."""
+
+    status: Status | None
+
+
+class HeightSeen(msgspec.Struct, frozen=True):
+    """The finalized block height, and the slot at which it was read."""
+
+    height: int
+    slot: int
+
+
+class HistorySearched(msgspec.Struct, frozen=True):
+    """Answer to ``SearchHistory``, by an RPC node that stood at ``slot`` when it answered."""
+
+    status: Status | None
+    slot: int
+
+
+class Ticked(msgspec.Struct, frozen=True):
+    """Time passed."""
+
+
+Event = (
+    WalletSigned
+    | Refused
+    | BlockhashGone
+    | BroadcastFailed
+    | StatusSeen
+    | HeightSeen
+    | HistorySearched
+    | Ticked
+)
+
+
+# --- instructions ---------------------------------------------------------------------------
+
+
+class Broadcast(msgspec.Struct, frozen=True):
+    """Send these bytes; they and the claim's state must be committed before."""
+
+    signed: bytes
+
+
+class CheckStatus(msgspec.Struct, frozen=True):
+    txid: str
+
+
+class SearchHistory(msgspec.Struct, frozen=True):
+    """Ask for the status with the whole history searched, from now on, not earlier."""
+
+    txid: str
+
+
+class Book(msgspec.Struct, frozen=True):
+    """Move the money, in the same commit as the state: once per claim."""
+
+    outcome: Literal["paid", "returned"]
+
+
+Instruction = Broadcast | CheckStatus | SearchHistory | Book
+
+
+# --- the machine ----------------------------------------------------------------------------
+
+
+class Claim(msgspec.Struct, kw_only=True):
+    """A claim and its one attempt. Only ``handle`` changes it.
+
+    ``amount`` in base units; times in Unix seconds; ``message`` is what the wallet is asked
+    to sign, ``signed`` the whole transaction once co-signed.
+    """
+
+    id: str
+    wallet: str
+    token: str
+    amount: int
+    message: bytes
+    blockhash: str
+    last_valid_height: int
+    created_at: float
+    #: An unsigned reservation ends then even if no RPC answers.
+    expires_at: float
+    updated_at: float
+    state: State = "reserved"
+    txid: str | None = None
+    signed: bytes | None = None
+    error: str | None = None
+    #: What follows is not stored: after a restart it is found out again.
+    sent_at: float | None = None
+    #: The chain knew the transaction when last asked.
+    known: bool = False
+    #: Slot at which the finalized height was first seen past ``last_valid_height``.
+    passed_slot: int | None = None
+    booked: Literal["paid", "returned"] | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state in OVER
+
+    def handle(self, event: Event, now: float) -> list[Instruction]:
+        """Take one event; say what to do, in order. ``now`` is Unix seconds."""
+        if self.over:
+            return []
+        return _HANDLERS[type(event)](self, event, now)
+
+    def validate_state(self) -> None:
+        """What must hold between any two events."""
+        assert self.amount > 0
+        assert (self.signed is None) == (self.txid is None)
+        if self.state == "reserved":
+            assert self.signed is None
+        if self.state in ("signed", "confirmed", "finalized"):
+            assert self.signed is not None
+        if not self.over:
+            assert self.booked is None
+        elif self.booked is not None:  # None after reading it back: booked in its commit
+            assert self.booked == ("paid" if self.state == "finalized" else "returned")
+        if self.state in ("failed", "expired"):
+            assert self.error
+
+    # --- one handler per event -----------------------------------------------------------
+
+    def _wallet_signed(self, event: WalletSigned, now: float) -> list[Instruction]:
+        if self.state != "reserved":
+            raise ValueError(f"claim {self.id} would be co-signed twice")
+        self.txid, self.signed = event.txid, event.signed
+        self._move("signed", now)
+        return self._send(now)
+
+    def _refused(self, event: Refused, now: float) -> list[Instruction]:
+        return [] if self.signed else self._end("failed", event.reason, now)
+
+    def _blockhash_gone(self, event: BlockhashGone, now: float) -> list[Instruction]:
+        return [] if self.signed else self._end("expired", _TOO_LATE_TO_SIGN, now)
+
+    def _broadcast_failed(self, event: BroadcastFailed, now: float) -> list[Instruction]:
+        self.error = event.reason
+        return []
+
+    def _status_seen(self, event: StatusSeen, now: float) -> list[Instruction]:
+        return self._learn(event.status, now)
+
+    def _height_seen(self, event: HeightSeen, now: float) -> list[Instruction]:
+        if event.height <= self.last_valid_height:
+            return []
+        if self.txid is None:
+            return self._end("expired", _TOO_LATE_TO_SIGN, now)
+        if self.passed_slot is None:
+            self.passed_slot = event.slot
+        # The search starts after the height was seen, so "nothing" is then the last word.
+        return [SearchHistory(self.txid)]
+
+    def _history_searched(self, event: HistorySearched, now: float) -> list[Instruction]:
+        if event.status is not None:
+            return self._learn(event.status, now)
+        # A node that lags behind the one that told the height may not have it yet.
+        if self.passed_slot is None or event.slot < self.passed_slot:
+            return []
+        return self._end("expired", "The network did not take the transaction in time.", now)
+
+    def _ticked(self, event: Ticked, now: float) -> list[Instruction]:
+        if self.txid is None:
+            late = now >= self.expires_at
+            return self._end("expired", _TOO_LATE_TO_SIGN, now) if late else []
+        due = self.sent_at is None or now - self.sent_at >= RESEND_S
+        # Past its last height no leader takes it any more.
+        send = due and not self.known and self.passed_slot is None
+        return [*(self._send(now) if send else []), CheckStatus(self.txid)]
+
+    # --- steps ---------------------------------------------------------------------------
+
+    def _learn(self, status: Status | None, now: float) -> list[Instruction]:
+        self.known = status is not None
+        if status is None or status.commitment == "processed" or self.txid is None:
+            return []
+        if status.commitment == "finalized":
+            if status.error is not None:
+                return self._end("failed", status.error, now)
+            return self._end("finalized", None, now)
+        if status.error is None and self.state == "signed":
+            self.error = None
+            self._move("confirmed", now)
+        return []
+
+    def _send(self, now: float) -> list[Instruction]:
+        assert self.signed is not None
+        self.sent_at = now
+        return [Broadcast(self.signed)]
+
+    def _end(self, state: State, error: str | None, now: float) -> list[Instruction]:
+        self.error = error
+        self._move(state, now)
+        self.booked = "paid" if state == "finalized" else "returned"
+        return [Book(self.booked)]
+
+    def _move(self, state: State, now: float) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise ValueError(f"claim {self.id} cannot go from {self.state} to {state}")
+        self.state, self.updated_at = state, now
+
+
+_TOO_LATE_TO_SIGN = "The wallet did not sign in time."
+
+_HANDLERS: dict[type, Callable[[Claim, Any, float], list[Instruction]]] = {
+    WalletSigned: Claim._wallet_signed,
+    Refused: Claim._refused,
+    BlockhashGone: Claim._blockhash_gone,
+    BroadcastFailed: Claim._broadcast_failed,
+    StatusSeen: Claim._status_seen,
+    HeightSeen: Claim._height_seen,
+    HistorySearched: Claim._history_searched,
+    Ticked: Claim._ticked,
+}
