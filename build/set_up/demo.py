@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from set_up.checkout import Checkout
 from set_up.environment import prepare
@@ -38,23 +39,29 @@ def main(root: Path, arguments: Sequence[str]) -> int:
     asked = options(arguments)
     started = time.monotonic()
     checkout = Checkout(root)
+    if asked.ready_file:
+        asked.ready_file.unlink(missing_ok=True)  # nobody must read the last run's
     say("Setting up (what is done already is skipped)")
     with only_one(checkout.state):
         prepare(checkout, "demo")
         prepare_bundles(checkout)
     say(f"Set up in {time.monotonic() - started:.1f} s")
-    if asked.set_up_only:
-        return 0
-    program = str(checkout.bin("tabgrid"))
-    # In place of this process, so that whoever started it stops the right one.
-    os.execv(program, command(program, asked, root))  # noqa: S606 - no shell is wanted
+    if not asked.set_up_only:
+        become(command(checkout, asked))
+    return 0
 
 
-def command(program: str, asked: argparse.Namespace, root: Path) -> list[str]:
-    data = (asked.data or root / ".tabgrid").absolute()
-    line = [program, "demo", "--port", str(asked.port), "--data", str(data)]
+def command(checkout: Checkout, asked: argparse.Namespace) -> list[str]:
+    """The `tabgrid demo` that was asked for, with paths that hold from any folder."""
+    data = (asked.data or checkout.root / ".tabgrid").absolute()
+    line = [str(checkout.bin("tabgrid")), "demo", "--port", str(asked.port), "--data", str(data)]
     if asked.ready_file:
         line += ["--ready-file", str(asked.ready_file.absolute())]
     if asked.no_browser:
         line.append("--no-browser")
     return line
+
+
+def become(line: Sequence[str]) -> NoReturn:
+    """Go on as that program, under the same process id: whoever started us stops the right one."""
+    os.execv(line[0], line)  # noqa: S606 - no shell is wanted

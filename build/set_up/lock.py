@@ -83,9 +83,7 @@ def _lock(
     return True
 
 
-def _resolve(
-    step: Step, checkout: Checkout, source: Path, target: Path, *, upgrade: bool
-) -> None:
+def _resolve(step: Step, checkout: Checkout, source: Path, target: Path, *, upgrade: bool) -> None:
     python = "3.11" if source.stem == "export" else ">=3.11"
     command = [checkout.bin("uv"), "pip", "compile", *FLAGS, source, "--output-file", target]
     command += ["--python-version", python.removeprefix(">=")]

@@ -31,10 +31,11 @@ class Check:
 def checks(checkout: Checkout) -> list[Check]:
     """Longest first: two run at a time."""
     tool = checkout.bin
+    npx = ("npx", "--no-install")
     return [
         Check("mypy --strict", (tool("mypy"),)),
-        Check("tsc", ("npx", "--no-install", "tsc", "--noEmit"), "browser_node"),
-        Check("eslint", ("npx", "--no-install", "eslint", "web", "../build/web.mjs"), "browser_node"),
+        Check("tsc", (*npx, "tsc", "--noEmit"), "browser_node"),
+        Check("eslint", (*npx, "eslint", "web", "../build/web.mjs"), "browser_node"),
         Check("lint-imports", (tool("lint-imports"), "--no-cache")),
         Check("generated files", (tool("python"), "build/generate", "--check")),
         Check("ruff check", (tool("ruff"), "check")),
