@@ -86,6 +86,8 @@ class Scheduling(Section, frozen=True):
     hedge_min_s: Positive = 3
     #: Failures in a row after which a node rests, doubling from 30 s to an hour.
     strikes: Positive = 3
+    #: Wallets of the operator's own nodes: they yield to volunteers.
+    reference_wallets: tuple[str, ...] = ()
 
 
 class Chain(Section, frozen=True):

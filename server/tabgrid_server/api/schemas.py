@@ -237,7 +237,6 @@ class Receipt(Response, frozen=True):
 
     v: int
     job: str
-    seq: int
     grid: str
     model: str
     digest: str

@@ -1,0 +1,450 @@
+"""The one who knows what goes on: takes jobs, hands them out, books results.
+
+The shell around the scheduler. Everything here is short and in order: tell the scheduler
+what happened, carry out what it says, keep what must be kept. Jobs are durable before they
+are acknowledged and booked before they are answered, so this process may die at any line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+import msgspec
+import structlog
+from tabgrid_models.connectors.base import InvalidOutput
+from tabgrid_wire import messages as wire
+from tabgrid_wire.ids import new_id
+
+from . import metrics, scheduler, verify
+from .api.schemas import JobRow
+from .bus import Bus
+from .errors import Draining, NoNode, QueueFull, TooManyJobs, UnknownModel
+from .live import Link, LiveJob, LiveNode, Outcome
+from .offers import Offer, Offers, Priced
+from .pricing import Price
+from .receipts import receipt_of
+from .settings import Settings
+from .store import AlreadyFinished, NewJob, Refund, Settlement, Store, StoreUnavailable
+from .store import jobs as stored_jobs
+
+log = structlog.get_logger("tabgrid.coordinator")
+
+#: Waits between attempts to book a result while the store cannot write (disk full, say).
+BOOKING_RETRY_S = (0.2, 0.5, 1, 2, 5)
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who pays: the owner of an API key."""
+
+    owner: str
+    key_id: str
+
+
+class Coordinator:
+    """All live state of one grid process."""
+
+    def __init__(self, settings: Settings, offers: Offers, store: Store) -> None:
+        self.settings = settings
+        self.offers = offers
+        self.store = store
+        self.nodes: dict[str, LiveNode] = {}
+        self.jobs: dict[str, LiveJob] = {}
+        self.bus: Bus[JobRow] = Bus()
+        self.draining = False
+        rules = settings.scheduling
+        policy = scheduler.Policy(
+            lease_factor=rules.lease_factor,
+            lease_min_s=rules.lease_min_s,
+            lease_max_s=rules.lease_max_s,
+            hedge_factor=rules.hedge_factor,
+            hedge_min_s=rules.hedge_min_s,
+            attempts=rules.attempts,
+            strikes=rules.strikes,
+        )
+        self.scheduler = scheduler.Scheduler(policy, lambda: self.new_id("lease"))
+        self._jobs_of: Counter[str] = Counter()
+        self._alarm = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- life -------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take up again what an earlier process left unfinished, then keep time."""
+        for stored in await self.store.read(stored_jobs.unfinished):
+            self._recover(stored)
+        self._spawn(self._keep_time())
+        log.info("coordinator started", recovered=len(self.jobs))
+
+    def _recover(self, stored: NewJob) -> None:
+        offer = self.offers.at(stored.grid, stored.digest)
+        if offer is None:
+            self._spawn(self._refund_orphan(stored))
+            return
+        # The price that was held then; settings may have changed since.
+        price = Price(stored.price, stored.fee)
+        job = LiveJob(
+            id=stored.id,
+            owner=stored.owner,
+            key_id=stored.key_id,
+            offer=offer,
+            input=offer.input(stored.input),
+            input_bytes=stored.input,
+            price=price,
+            units=stored.units,
+            usage=stored.usage,
+            public=stored.public,
+            submitted_at=stored.submitted_at,
+        )
+        self._enter(job)
+
+    async def drain(self) -> None:
+        """Take nothing new; give running jobs their time; queued ones are durable."""
+        self.draining = True
+        seconds = self.settings.server.drain_s
+        for node in self.nodes.values():
+            node.link.send(wire.Drain(seconds))
+        deadline = time.monotonic() + seconds
+        while self.scheduler.leases and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        while booking := {t for t in self._tasks if t.get_name() == "booking"}:
+            _, late = await asyncio.wait(booking, timeout=max(0.5, deadline - time.monotonic()))
+            if late:
+                break
+        log.info("drained", unfinished=len(self.jobs))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep_time(self) -> None:
+        """Wake the scheduler when it asked to be woken."""
+        while True:
+            due = self.scheduler.next_alarm()
+            wait = None if due is None else max(0.0, due - time.monotonic())
+            self._alarm.clear()
+            try:
+                await asyncio.wait_for(self._alarm.wait(), wait)
+            except TimeoutError:
+                self._tell(scheduler.Ticked())
+
+    # --- jobs -------------------------------------------------------------------------
+
+    def offer_of(self, model: str) -> Offer:
+        offer = self.offers.for_model(model)
+        if offer is None:
+            raise UnknownModel(model, [o.manifest.id for o in self.offers.all])
+        return offer
+
+    async def submit(
+        self, caller: Caller, offer: Offer, priced: Priced, *, public: bool = False
+    ) -> LiveJob:
+        """Hold the price, keep the job, queue it. On return it is durable.
+
+        Raises ``Draining``, ``QueueFull``, ``TooManyJobs``, ``InsufficientFunds``,
+        ``StoreUnavailable``.
+        """
+        self._admit(caller)
+        job = LiveJob(
+            id=self.new_id("job"),
+            owner=caller.owner,
+            key_id=caller.key_id,
+            offer=offer,
+            input=priced.input,
+            input_bytes=priced.encoded,
+            price=priced.price,
+            units=priced.units,
+            usage=priced.usage,
+            public=public,
+            submitted_at=time.time(),
+        )
+        self._jobs_of[job.owner] += 1
+        try:
+            await self.store.submit(self._stored(job))
+        except BaseException:
+            self._jobs_of[job.owner] -= 1
+            raise
+        self._jobs_of[job.owner] -= 1
+        self._enter(job)
+        return job
+
+    def require_node(self, offer: Offer) -> None:
+        """For requests that wait for their answer: refuse at once where none can come."""
+        if not self.scheduler.serving(offer.grid, offer.digest):
+            raise NoNode(offer.manifest.id)
+
+    def _admit(self, caller: Caller) -> None:
+        limits = self.settings.limits
+        if self.draining:
+            raise Draining
+        if self._jobs_of[caller.owner] >= limits.jobs_per_key:
+            raise TooManyJobs(limits.jobs_per_key)
+        if len(self.jobs) >= limits.queue_jobs:
+            raise QueueFull(len(self.jobs))
+
+    def _enter(self, job: LiveJob) -> None:
+        self.jobs[job.id] = job
+        self._jobs_of[job.owner] += 1
+        metrics.JOBS_SUBMITTED.labels(job.offer.grid).inc()
+        self._publish(job)
+        offer = job.offer
+        event = scheduler.JobSubmitted(job.id, job.owner, offer.grid, offer.digest, job.units)
+        self._tell(event)
+
+    async def cancel(self, job_id: str, reason: str) -> bool:
+        """Call the job off and give the money back. False if it has its result or its end."""
+        job = self.jobs.get(job_id)
+        if job is None or job.state not in ("queued", "running"):
+            return False
+        self._tell(scheduler.JobCancelled(job_id, reason))
+        await self._finish(job, Outcome("cancelled", error_code="cancelled", error=reason))
+        return True
+
+    async def _finish(self, job: LiveJob, outcome: Outcome) -> None:
+        """End a job without a result: refund, then tell whoever waits."""
+        job.state = outcome.state
+        refund = Refund(
+            job_id=job.id,
+            state="cancelled" if outcome.state == "cancelled" else "failed",
+            error_code=outcome.error_code,
+            error=outcome.error,
+            attempts=job.attempts,
+            finished_at=time.time(),
+        )
+        await self._book(self.store.refund, refund, job.id)
+        self._leave(job, outcome)
+
+    async def _refund_orphan(self, stored: NewJob) -> None:
+        refund = Refund(
+            job_id=stored.id,
+            state="failed",
+            error_code="model_gone",
+            error=f"This grid no longer offers {stored.model}.",
+            attempts=0,
+            finished_at=time.time(),
+        )
+        await self._book(self.store.refund, refund, stored.id)
+
+    def _leave(self, job: LiveJob, outcome: Outcome) -> None:
+        self.jobs.pop(job.id, None)
+        self._jobs_of[job.owner] -= 1
+        if not self._jobs_of[job.owner]:
+            del self._jobs_of[job.owner]
+        metrics.JOBS_ENDED.labels(job.offer.grid, outcome.state).inc()
+        metrics.JOB_SECONDS.labels(job.offer.grid).observe(time.time() - job.submitted_at)
+        self._publish(job)
+        if not job.ended.done():
+            job.ended.set_result(outcome)
+
+    # --- nodes ------------------------------------------------------------------------
+
+    def node_joined(self, hello: wire.Hello, wallet: str, worker_key: str, link: Link) -> LiveNode:
+        node = LiveNode(self.new_id("node"), wallet, worker_key, hello, link, time.time())
+        node.reference = wallet in self.settings.scheduling.reference_wallets
+        self.nodes[node.id] = node
+        metrics.NODES.labels(hello.backend).inc()
+        grids = frozenset(hello.grids)
+        self._tell(scheduler.NodeJoined(node.id, wallet, grids, node.reference))
+        log.info("node joined", node=node.id, wallet=wallet, backend=hello.backend)
+        return node
+
+    def node_left(self, node: LiveNode, why: str) -> None:
+        if self.nodes.pop(node.id, None) is None:
+            return
+        metrics.NODES.labels(node.hello.backend).dec()
+        self._tell(scheduler.NodeLeft(node.id))
+        log.info("node left", node=node.id, why=why, jobs_done=node.jobs_done)
+
+    def node_ready(self, node: LiveNode, ready: wire.Ready) -> None:
+        offered = {o.digest for grid in node.hello.grids for o in self.offers.of_grid(grid)}
+        node.models = {m.digest: m for m in ready.models if m.digest in offered}
+        node.state = "ready"
+        speeds = {digest: model.units_per_second for digest, model in node.models.items()}
+        self._tell(scheduler.NodeReady(node.id, speeds, ready.capacity))
+        for refused in ready.refused:
+            log.info("node refused a model", node=node.id, model=refused.digest, why=refused.reason)
+
+    def node_paused(self, node: LiveNode) -> None:
+        node.state = "paused"
+        self._tell(scheduler.NodePaused(node.id))
+
+    def node_draining(self, node: LiveNode) -> None:
+        node.state = "draining"
+        self._tell(scheduler.NodeDraining(node.id))
+
+    def job_progressed(self, node: LiveNode, message: wire.Progress) -> None:
+        lease = self.scheduler.leases.get(message.lease)
+        if lease is None or lease.node.id != node.id:
+            return
+        job = self.jobs[lease.job.id]
+        job.progress = (message.done, message.total, message.stage)
+        self._publish(job)
+
+    def job_failed(self, node: LiveNode, message: wire.Failed) -> None:
+        if not self._holds(node, message.lease, message.job):
+            return
+        metrics.ATTEMPTS_FAILED.labels(message.code).inc()
+        bad_input = message.code == "bad_input"
+        reason = f"{message.code}: {message.message}"
+        # A paused tab hands its job back with "internal"; its owner did nothing wrong.
+        blame = not bad_input and node.state != "paused"
+        self._tell(scheduler.AttemptFailed(message.lease, reason, blame, retry=not bad_input))
+
+    def result_returned(self, node: LiveNode, result: wire.Result) -> None:
+        """Check a result; book it if it is one, else hold it against the node."""
+        if not self._holds(node, result.lease, result.job):
+            return
+        job = self.jobs[result.job]
+        try:
+            dtype = verify.check_result(job, node, result)
+        except InvalidOutput as error:
+            metrics.ATTEMPTS_FAILED.labels("invalid_output").inc()
+            log.warning("result refused", node=node.id, job=job.id, why=str(error))
+            node.link.send(wire.Error("invalid_result", str(error)[:500], lease=result.lease))
+            self._tell(scheduler.AttemptFailed(result.lease, f"A node's answer was wrong: {error}"))
+            return
+        job.state = "returned"
+        job.node = node
+        self._tell(scheduler.ResultAccepted(result.lease))
+        self._spawn(self._settle(job, node, result, dtype), "booking")
+
+    def _holds(self, node: LiveNode, lease_id: str, job_id: str) -> bool:
+        """Whether the node may speak of this lease; late news is normal and only answered."""
+        lease = self.scheduler.leases.get(lease_id)
+        if lease is not None and lease.node.id == node.id and lease.job.id == job_id:
+            return True
+        metrics.STALE_RESULTS.inc()
+        node.link.send(
+            wire.Error("stale_lease", "This job was handed to another node.", lease=lease_id)
+        )
+        return False
+
+    async def _settle(self, job: LiveJob, node: LiveNode, result: wire.Result, dtype: str) -> None:
+        """Book the pay and the receipt, then answer."""
+        now = time.time()
+        release_s = job.offer.settings.release_s
+        settlement = Settlement(
+            job_id=job.id,
+            output=result.output,
+            receipt=msgspec.json.encode(receipt_of(job, node, result, dtype, now), order="sorted"),
+            price=job.price.total,
+            fee=job.price.fee,
+            units=job.units,
+            usage=job.usage,
+            node=node.id,
+            wallet=node.wallet,
+            worker_key=node.worker_key,
+            host=node.hello.host,
+            backend=node.hello.backend,
+            device=node.hello.device,
+            device_class=node.hello.device_class,
+            dtype=dtype,
+            attempts=job.attempts,
+            assigned_at=job.assigned_at or now,
+            returned_at=now,
+            finished_at=now,
+            release_at=now + release_s,
+        )
+        await self._book(self.store.settle, settlement, job.id)
+        node.jobs_done += 1
+        job.state = "done"
+        self._leave(job, Outcome("done", result.output))
+        symbol = self.settings.chain.symbol
+        node.link.send(wire.Settled(job.id, job.price.pay, symbol, release_s))
+
+    # --- the shell --------------------------------------------------------------------
+
+    def _tell(self, event: scheduler.Event) -> None:
+        before = self.scheduler.next_alarm()
+        for instruction in self.scheduler.handle(event, time.monotonic()):
+            self._carry_out(instruction)
+        if self.scheduler.next_alarm() != before:
+            self._alarm.set()
+
+    def _carry_out(self, instruction: scheduler.Instruction) -> None:
+        if isinstance(instruction, scheduler.AssignJob):
+            self._assign(instruction)
+        elif isinstance(instruction, scheduler.CancelLease):
+            node = self.nodes.get(instruction.node)
+            if node is not None:
+                node.link.send(wire.Cancel(instruction.lease, instruction.reason))
+        else:
+            job = self.jobs[instruction.job]
+            outcome = Outcome("failed", error_code="failed", error=instruction.reason)
+            job.state = "failed"
+            self._spawn(self._finish(job, outcome), "booking")
+
+    def _assign(self, instruction: scheduler.AssignJob) -> None:
+        job, node = self.jobs[instruction.job], self.nodes[instruction.node]
+        job.state, job.node, job.attempts = "running", node, instruction.attempt
+        job.assigned_at = time.time()
+        node.link.send(
+            wire.Assign(
+                instruction.lease,
+                job.id,
+                job.offer.grid,
+                job.offer.digest,
+                job.input_bytes,
+                int(instruction.seconds * 1000),
+            )
+        )
+        self._publish(job)
+
+    async def _book(self, write: Any, command: Any, job_id: str) -> None:
+        """Write until it is written: what was computed must not be lost to a full disk."""
+        for attempt in range(1_000_000):
+            try:
+                await write(command)
+                return
+            except AlreadyFinished:
+                log.warning("job had its end already", job=job_id)
+                return
+            except StoreUnavailable as error:
+                wait = BOOKING_RETRY_S[min(attempt, len(BOOKING_RETRY_S) - 1)]
+                log.error("cannot book; trying again", job=job_id, why=str(error), wait_s=wait)
+                await asyncio.sleep(wait)
+
+    def _publish(self, job: LiveJob) -> None:
+        self.bus.publish("jobs", job.row)
+        self.bus.publish(job.id, job.row)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str = "") -> None:
+        task = asyncio.create_task(work, name=name or None)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work failed", exc_info=error)
+
+    def _stored(self, job: LiveJob) -> NewJob:
+        return NewJob(
+            id=job.id,
+            owner=job.owner,
+            key_id=job.key_id,
+            grid=job.offer.grid,
+            model=job.offer.manifest.id,
+            digest=job.offer.digest,
+            connector=job.offer.manifest.connector,
+            token=self.settings.chain.symbol,
+            input=job.input_bytes,
+            price=job.price.total,
+            fee=job.price.fee,
+            units=job.units,
+            usage=job.usage,
+            public=job.public,
+            submitted_at=job.submitted_at,
+        )
+
+    @staticmethod
+    def new_id(prefix: str) -> str:
+        return new_id(prefix, int(time.time() * 1000), os.urandom(10))
+
+    def live_rows(self) -> Iterable[JobRow]:
+        return [job.row() for job in self.jobs.values()]

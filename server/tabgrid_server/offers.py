@@ -1,0 +1,107 @@
+"""What each grid offers: a model, its connector, its price. Worked out once, at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+from tabgrid_models.connectors.base import AnyConnector, InvalidInput
+from tabgrid_models.manifest import Manifest
+from tabgrid_models.runtime import Tokenizer
+
+from .pricing import Price, quote
+from .settings import GridSettings, SettingsError
+
+
+class Priced(msgspec.Struct, frozen=True):
+    """A checked input, as it will travel, with what it costs."""
+
+    input: msgspec.Struct
+    encoded: bytes
+    units: int
+    usage: dict[str, int]
+    price: Price
+
+
+class Offer:
+    """One model on one grid."""
+
+    def __init__(
+        self,
+        grid: str,
+        settings: GridSettings,
+        manifest: Manifest,
+        connector: AnyConnector,
+        tokenizer: Tokenizer | None,
+    ) -> None:
+        self.grid = grid
+        self.settings = settings
+        self.manifest = manifest
+        self.digest = manifest.digest()
+        self.connector = connector
+        self._tokenizer = tokenizer
+        self._encoder = msgspec.msgpack.Encoder()
+        self._input = msgspec.msgpack.Decoder(connector.Input)
+        self._output = msgspec.msgpack.Decoder(connector.Output)
+
+    def convert(self, raw: object) -> msgspec.Struct:
+        """The connector's input from plain JSON values. Raises ``InvalidInput``."""
+        try:
+            input: msgspec.Struct = msgspec.convert(raw, self.connector.Input)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(str(error), "input") from error
+        return input
+
+    def price(self, input: msgspec.Struct) -> Priced:
+        """Check and price. Raises ``InvalidInput``."""
+        self.connector.validate(input, self.manifest)
+        usage = self.connector.usage(input, self.manifest, self._tokenizer)
+        price = quote(usage.units, self.settings.price_per_unit, self.settings.fee_bps)
+        return Priced(input, self._encoder.encode(input), usage.units, usage.details, price)
+
+    def input(self, encoded: bytes) -> msgspec.Struct:
+        return self._input.decode(encoded)  # type: ignore[no-any-return]
+
+    def output(self, encoded: bytes) -> msgspec.Struct:
+        """Raises ``msgspec.DecodeError`` or ``ValidationError`` on what a node made up."""
+        return self._output.decode(encoded)  # type: ignore[no-any-return]
+
+
+class Offers:
+    """All offers of a coordinator, by grid and by model."""
+
+    def __init__(self, offers: Iterable[Offer]) -> None:
+        self.all = tuple(offers)
+        self._by_model = {offer.manifest.id: offer for offer in reversed(self.all)}
+        self._by_place = {(offer.grid, offer.digest): offer for offer in self.all}
+
+    def for_model(self, model: str) -> Offer | None:
+        """The offer of this model; of the grid that stands first in the settings."""
+        return self._by_model.get(model)
+
+    def at(self, grid: str, digest: str) -> Offer | None:
+        return self._by_place.get((grid, digest))
+
+    def of_grid(self, grid: str) -> tuple[Offer, ...]:
+        return tuple(offer for offer in self.all if offer.grid == grid)
+
+
+def build(
+    grids: Mapping[str, GridSettings],
+    find: Callable[[str], Manifest | None],
+    connector_of: Callable[[Manifest], AnyConnector],
+    tokenizer_of: Callable[[Manifest], Tokenizer | None],
+) -> Offers:
+    """Join grids with the model library. Raises ``SettingsError`` for a model that is not there."""
+    offers = []
+    for grid, settings in grids.items():
+        for model in settings.models:
+            manifest = find(model)
+            if manifest is None:
+                raise SettingsError(
+                    f"Grid {grid!r} offers model {model!r}, which the model library does not have; "
+                    "add it with 'tabgrid models add' or change grids." + grid + ".models."
+                )
+            connector = connector_of(manifest)
+            offers.append(Offer(grid, settings, manifest, connector, tokenizer_of(manifest)))
+    return Offers(offers)
