@@ -1,0 +1,151 @@
+/** What the machine is doing: state, backend, progress, notices. Draws; decides nothing. */
+
+import type { Grid } from "../../generated/api.js";
+import type { NodeStatus } from "../../shared/protocol.js";
+import { button, element, html, setData, setMeter, setText } from "./dom.js";
+import type { Boot, EngineView } from "./engine.js";
+import { formatMegabytes, shortAddress } from "./money.js";
+import { hint, message, notice, type Notice, type Situation } from "./words.js";
+
+const BACKENDS: Record<string, string> = { webgpu: "WebGPU", wasm: "WASM" };
+
+export interface Controls {
+  readonly canStart: boolean;
+  readonly running: boolean;
+  readonly paused: boolean;
+}
+
+export class InstrumentPanel {
+  /** What the notice's button does now. */
+  private action: Notice["action"];
+
+  constructor(
+    private readonly grids: readonly Grid[],
+    onAction: (does: "restart" | "reload") => void,
+  ) {
+    button("notice-action").addEventListener("click", () => {
+      if (this.action) onAction(this.action.does);
+    });
+  }
+
+  render(situation: Situation, controls: Controls): void {
+    const { engine } = situation;
+    const state = stateOf(engine);
+    setText(html("node-state"), state);
+    setData(html("node-state"), "state", state);
+    const { text, tone } = message(situation);
+    setText(html("message"), text);
+    setData(html("message"), "tone", tone);
+    this.renderControls(controls);
+    this.renderMachine(situation);
+    this.renderBoot(engine);
+    renderDownload(engine.status);
+    renderJob(engine.status);
+    this.renderRefused(engine.status?.refused ?? {});
+    this.renderNotice(notice(situation));
+  }
+
+  /** The seconds that pass: not in a live region, or a screen reader would count along. */
+  renderHint(situation: Situation, retryIn: number): void {
+    setText(html("start-hint"), hint(situation, retryIn));
+  }
+
+  private renderControls({ canStart, running, paused }: Controls): void {
+    const start = button("start");
+    setText(start, running ? "Stop" : "Start");
+    setData(start, "action", running ? "stop" : "start");
+    start.disabled = !running && !canStart;
+    const pause = button("pause");
+    setText(pause, paused ? "Resume" : "Pause");
+    setData(pause, "action", paused ? "resume" : "pause");
+    pause.disabled = !running;
+  }
+
+  private renderMachine({ engine, isolated, gpu }: Situation): void {
+    const { capability, status } = engine;
+    const backend = status?.backend || capability?.backend || "";
+    if (backend) setText(html("backend"), BACKENDS[backend] ?? backend);
+    if (backend) setData(html("backend"), "backend", backend);
+    setText(html("device"), status?.device || capability?.device || "");
+    setText(html("fact-isolation"), isolated ? "yes" : "no: one thread only");
+    const offered = gpu ? "offered, checked at the start" : "not in this browser";
+    const found = capability?.backend === "webgpu" ? "in use" : capability?.reason || "not in use";
+    setText(html("fact-webgpu"), capability ? found : offered);
+    if (capability) setText(html("fact-storage"), capability.persistent ? "yes" : "no: this visit only");
+  }
+
+  private renderBoot({ state, boot, status }: EngineView): void {
+    const parts = [...boot.values()];
+    const done = parts.length > 0 && parts.every((part) => part.done);
+    html("boot").hidden = state !== "booting" || (done && status !== null);
+    for (const part of parts) renderPart(part);
+  }
+
+  private renderRefused(refused: Readonly<Record<string, string>>): void {
+    for (const grid of this.grids) {
+      const place = document.querySelector<HTMLElement>(`[data-grid="${CSS.escape(grid.id)}"] .refused`);
+      if (!place) continue;
+      const reasons = grid.models.flatMap(({ id, title }) =>
+        refused[id] === undefined ? [] : [`${title} does not run here: ${refused[id]}`],
+      );
+      setText(place, reasons.join(" "));
+      place.hidden = reasons.length === 0;
+    }
+  }
+
+  private renderNotice(shown: Notice | null): void {
+    const place = html("notice");
+    this.action = shown?.action;
+    place.hidden = shown === null;
+    if (!shown) return;
+    const part = (name: string): HTMLElement | null => place.querySelector(name);
+    const [title, text] = [part(".notice-title"), part(".notice-text")];
+    if (title) setText(title, shown.title);
+    if (text) setText(text, shown.text);
+    setData(place, "tone", shown.tone);
+    button("notice-action").hidden = shown.action === undefined;
+    setText(button("notice-action"), shown.action?.label ?? "");
+  }
+}
+
+/** One of the six words of the contract. */
+function stateOf({ state, status }: EngineView): string {
+  switch (state) {
+    case "off":
+      return status?.state ?? "idle";
+    case "booting":
+    case "recycling":
+      return "loading";
+    case "running":
+      return status?.state ?? "loading";
+    case "duplicate":
+    case "gave-up":
+      return "stopped";
+  }
+}
+
+function renderPart({ part, loaded, total, done }: Boot): void {
+  const bar = element(`boot-${part}`, HTMLProgressElement);
+  bar.value = done ? 1 : total > 0 ? Math.min(1, loaded / total) : 0;
+  setText(html(`boot-${part}-text`), done ? "loaded" : formatMegabytes(loaded));
+}
+
+function renderDownload(status: NodeStatus | null): void {
+  const done = status?.download_bytes ?? 0;
+  const total = status?.download_total ?? 0;
+  html("download").hidden = total === 0;
+  setMeter("download", done, total, `${formatMegabytes(done)} of ${formatMegabytes(total)}`);
+}
+
+function renderJob(status: NodeStatus | null): void {
+  const job = status?.job ?? "";
+  html("job").hidden = job === "";
+  if (!status || job === "") return;
+  const link = element("job-link", HTMLAnchorElement);
+  link.href = `/explorer/jobs/${job}`;
+  link.title = job;
+  setText(link, shortAddress(job));
+  const { job_done, job_total, job_stage } = status;
+  const share = job_total > 0 ? `${job_done} of ${job_total}` : "";
+  setMeter("job", job_done, job_total, [share, job_stage].filter(Boolean).join(", "));
+}

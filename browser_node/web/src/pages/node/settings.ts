@@ -1,0 +1,96 @@
+/** The owner's controls: which grids, how much of the machine; kept in this browser. */
+
+import type { Backend, NodeSettings } from "../../shared/protocol.js";
+import { element, html, recall, remember, setText } from "./dom.js";
+
+const SETTINGS_KEY = "tabgrid.settings";
+const GRIDS_KEY = "tabgrid.grids";
+
+interface Kept {
+  backend: string;
+  threads: string;
+  download: string;
+  battery: boolean;
+}
+
+const fields = {
+  backend: () => element("setting-backend", HTMLSelectElement),
+  threads: () => element("setting-threads", HTMLInputElement),
+  download: () => element("setting-download", HTMLInputElement),
+  battery: () => element("setting-battery", HTMLInputElement),
+};
+
+export class Settings {
+  /** `onChange` after every change; `onGrids` also when the chosen grids changed. */
+  constructor(
+    private readonly onChange: () => void,
+    private readonly onGrids: () => void,
+  ) {
+    this.restore();
+    for (const field of Object.values(fields)) field().addEventListener("change", this.changed);
+    for (const box of gridBoxes()) box.addEventListener("change", this.gridsChanged);
+    const most = navigator.hardwareConcurrency || 1;
+    fields.threads().max = String(most);
+    const half = Math.max(1, Math.min(8, Math.floor(most / 2)));
+    setText(html("setting-threads-max"), `Empty: ${half} of this machine's ${most}. Fewer keep it cooler.`);
+  }
+
+  get grids(): string[] {
+    return gridBoxes().filter((box) => box.checked).map((box) => box.value);
+  }
+
+  get node(): NodeSettings {
+    const threads = positive(fields.threads());
+    const maxDownloadMb = positive(fields.download());
+    return { ...(threads !== null && { threads }), ...(maxDownloadMb !== null && { maxDownloadMb }) };
+  }
+
+  /** Null: the worker chooses. `?backend=wasm` in the address wins, for tests and bug reports. */
+  get backend(): Backend | null {
+    const asked = new URLSearchParams(location.search).get("backend") ?? fields.backend().value;
+    return asked === "webgpu" || asked === "wasm" ? asked : null;
+  }
+
+  get pauseOnBattery(): boolean {
+    return fields.battery().checked;
+  }
+
+  private readonly changed = (): void => {
+    remember(SETTINGS_KEY, {
+      backend: fields.backend().value,
+      threads: fields.threads().value,
+      download: fields.download().value,
+      battery: fields.battery().checked,
+    } satisfies Kept);
+    this.onChange();
+  };
+
+  private readonly gridsChanged = (): void => {
+    remember(GRIDS_KEY, this.grids);
+    this.onGrids();
+  };
+
+  private restore(): void {
+    const kept = recall(SETTINGS_KEY) as Partial<Kept> | null;
+    if (kept) {
+      fields.backend().value = kept.backend ?? "";
+      fields.threads().value = kept.threads ?? "";
+      fields.download().value = kept.download ?? "";
+      fields.battery().checked = kept.battery ?? true;
+    }
+    const grids = recall(GRIDS_KEY);
+    const chosen = new Set(Array.isArray(grids) ? grids : []);
+    for (const box of gridBoxes()) box.checked = chosen.has(box.value);
+  }
+}
+
+function gridBoxes(): HTMLInputElement[] {
+  return [...document.querySelectorAll<HTMLInputElement>('[data-grid] input[type="checkbox"]')];
+}
+
+/** A whole number of at least 1, else null: an empty or odd field means the default. */
+function positive(field: HTMLInputElement): number | null {
+  const value = Number.parseInt(field.value, 10);
+  if (!Number.isFinite(value) || value < 1) return null;
+  return field.max === "" ? value : Math.min(value, Number(field.max));
+}

@@ -1,0 +1,165 @@
+/** Which sentence the page shows in which situation. Pure: no document, no clock. */
+
+import type { Claim } from "../../generated/api.js";
+import type { EngineView } from "./engine.js";
+import { formatSeconds } from "./money.js";
+
+export type Tone = "" | "good" | "waiting" | "wrong";
+
+export interface Situation {
+  readonly engine: EngineView;
+  readonly signedIn: boolean;
+  readonly grids: number;
+  readonly online: boolean;
+  readonly onBattery: boolean;
+  readonly isolated: boolean;
+  /** The browser has WebGPU at all; whether it has an adapter only the worker finds out. */
+  readonly gpu: boolean;
+  /** The owner chose the processor: then WebGPU is not missed. */
+  readonly chosenWasm: boolean;
+}
+
+export interface Sentence {
+  readonly text: string;
+  readonly tone: Tone;
+}
+
+export interface Notice extends Sentence {
+  readonly title: string;
+  /** A button that helps, where one does. */
+  readonly action?: { readonly label: string; readonly does: "restart" | "reload" };
+}
+
+/** The one line under the state. */
+export function message(s: Situation): Sentence {
+  const { engine } = s;
+  switch (engine.state) {
+    case "off":
+      return { text: engine.status ? stoppedText(s) : idleText(s), tone: "" };
+    case "booting":
+      return { text: "Loading the runtime. Your machine is not computing yet.", tone: "waiting" };
+    case "recycling":
+      return { text: `The worker stopped: ${sentence(engine.trouble)}`, tone: "waiting" };
+    case "duplicate":
+      return { text: "Stopped: another tab runs this node.", tone: "waiting" };
+    case "gave-up":
+      return { text: `Stopped: ${sentence(engine.trouble)}`, tone: "wrong" };
+    case "running":
+      return runningMessage(engine);
+  }
+}
+
+function runningMessage({ status }: EngineView): Sentence {
+  if (!status) return { text: "Starting.", tone: "waiting" };
+  if (status.retry_in > 0) {
+    const text = "The coordinator cannot be reached. This tab tries again, with growing waits.";
+    return { text, tone: "waiting" };
+  }
+  const good = status.state === "ready" || status.state === "working";
+  return { text: status.message, tone: good ? "good" : "waiting" };
+}
+
+function idleText({ signedIn, grids }: Situation): string {
+  if (!signedIn) return "Connect a wallet, choose a grid, then start.";
+  if (grids === 0) return "Choose a grid below, then start.";
+  return "Everything is set. Press Start when you like.";
+}
+
+function stoppedText(s: Situation): string {
+  return s.signedIn ? "Stopped. What you earned stays." : "Stopped and signed out.";
+}
+
+/** The small line under the buttons; `now` is `performance.now()`, `retryIn` in seconds. */
+export function hint(s: Situation, retryIn: number): string {
+  if (retryIn > 0) return `Next try in ${formatSeconds(retryIn)}.`;
+  if (s.engine.state === "off" && !s.signedIn) return "Connect a wallet and choose a grid first.";
+  if (s.engine.state === "off" && s.grids === 0) return "Choose a grid first.";
+  return "Closing this tab is always safe.";
+}
+
+/** The most pressing thing that is not as it should be, the others after it; null: all well. */
+export function notice(s: Situation): Notice | null {
+  const [first, ...others] = notices(s);
+  if (!first) return null;
+  return { ...first, text: [first.text, ...others.map((other) => other.text)].join(" ") };
+}
+
+function notices(s: Situation): Notice[] {
+  const all = [duplicate(s), gaveUp(s), offline(s), battery(s), isolation(s), webgpu(s)];
+  return all.filter((found) => found !== null);
+}
+
+function duplicate({ engine }: Situation): Notice | null {
+  if (engine.state !== "duplicate") return null;
+  return {
+    title: "This node already runs in another tab.",
+    text: "One device is one node. Close or stop the other tab, then start here.",
+    tone: "waiting",
+    action: { label: "Start here", does: "restart" },
+  };
+}
+
+function gaveUp({ engine }: Situation): Notice | null {
+  if (engine.state !== "gave-up") return null;
+  return {
+    title: "The worker does not run on this machine now.",
+    text: `It said: ${sentence(engine.trouble)} Nothing you earned is lost.`,
+    tone: "wrong",
+    action: { label: "Try again", does: "restart" },
+  };
+}
+
+function offline({ online }: Situation): Notice | null {
+  if (online) return null;
+  const text = "Jobs wait until the network is back; this page then goes on by itself.";
+  return { title: "This machine is offline.", text, tone: "waiting" };
+}
+
+function battery({ onBattery, engine }: Situation): Notice | null {
+  if (!onBattery || engine.state !== "running") return null;
+  const text = "Plug it in, or allow battery under This machine.";
+  return { title: "Paused while on battery.", text, tone: "waiting" };
+}
+
+/** What this browser lacks; it works all the same, slower. */
+function isolation({ isolated }: Situation): Notice | null {
+  if (isolated) return null;
+  const text =
+    "This page is not cross-origin isolated, so the processor is used with one thread. Open it " +
+    "over HTTPS or on localhost, and not inside another site's frame.";
+  return { title: "One thread only.", text, tone: "waiting" };
+}
+
+function webgpu({ engine, gpu, chosenWasm }: Situation): Notice | null {
+  if (chosenWasm) return null;
+  const capability = engine.capability;
+  if (capability ? capability.backend === "webgpu" : gpu) return null;
+  const reason = capability?.reason || "This browser has no WebGPU";
+  const text = `${sentence(reason)} This tab computes with WASM on the processor: slower, and it earns less.`;
+  return { title: "No WebGPU here.", text, tone: "waiting" };
+}
+
+/** A claim's state for its owner: the state's own word, then what it means. */
+export function claimWords(claim: Claim, amount: string): string {
+  switch (claim.state) {
+    case "reserved":
+      return `Reserved: sign the payment of ${amount} in your wallet`;
+    case "signed":
+      return `Signed: ${amount} is on its way to the chain`;
+    case "confirmed":
+      return `Confirmed: ${amount} is on chain, not final yet`;
+    case "finalized":
+      return `Finalized: ${amount} is yours`;
+    case "failed":
+      return `Failed: ${claim.error ?? "the chain refused it"}. ${amount} is claimable again`;
+    case "expired":
+      return `Expired: not signed in time. ${amount} is claimable again`;
+  }
+}
+
+/** With a full stop, and a capital where it begins with a letter. */
+function sentence(text: string): string {
+  const trimmed = text.trim().replace(/^Uncaught (Error: )?/, "");
+  const capital = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  return /[.!?…]$/.test(capital) ? capital : `${capital}.`;
+}
