@@ -67,6 +67,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shared: tuple[File, ...] = ()
     golden: tuple[Golden, ...] = ()
 
+    def canonical(self) -> bytes:
+        """The JSON that is hashed and served: keys sorted, no spaces."""
+        return msgspec.json.encode(self, order="sorted")
+
     def digest(self) -> str:
-        """Lower-case hex SHA-256 of the canonical JSON (keys sorted, no spaces)."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """Lower-case hex SHA-256 of the canonical JSON."""
+        return hashlib.sha256(self.canonical()).hexdigest()

@@ -60,6 +60,8 @@ class Connector(Protocol, Generic[InputT, OutputT]):
     unit: ClassVar[str]
     Input: type[InputT]
     Output: type[OutputT]
+    #: What a manifest's ``config`` must hold.
+    Config: type[msgspec.Struct]
 
     def validate(self, input: InputT, manifest: Manifest) -> None:
         """Raise ``InvalidInput`` for what the types alone cannot rule out."""
