@@ -28,5 +28,5 @@ class Checkout:
     def log(self, name: str) -> Path:
         return self.state / "logs" / f"{name}.log"
 
-    def bin(self, program: str, environment: str = ".venv") -> Path:
-        return self.root / environment / "bin" / program
+    def bin(self, program: str, environment: str = ".venv") -> str:
+        return str(self.root / environment / "bin" / program)

@@ -62,6 +62,6 @@ def command(checkout: Checkout, asked: argparse.Namespace) -> list[str]:
     return line
 
 
-def become(line: Sequence[str]) -> NoReturn:
+def become(line: list[str]) -> NoReturn:
     """Go on as that program, under the same process id: whoever started us stops the right one."""
     os.execv(line[0], line)  # noqa: S606 - no shell is wanted

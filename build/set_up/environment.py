@@ -33,26 +33,26 @@ def prepare(checkout: Checkout, lock: str) -> None:
 
 def _make_environment(checkout: Checkout, name: str, python: str) -> None:
     home = checkout.root / name
-    inputs = fingerprint(str(home), _version(python))
-    if checkout.stamps.done(f"environment-{name}", inputs) and _works(home):
+    if _works(home):
         return
     with timed(f"Making the Python environment {name}") as step:
-        if not _works(home):
-            shutil.rmtree(home, ignore_errors=True)
-            command = [python, "-m", "venv", home]
-            run(step, command, cwd=checkout.root, log=checkout.log(f"environment{name}"))
-            checkout.stamps.forget("lock-demo", "lock-test", "ourselves")
-    checkout.stamps.finish(f"environment-{name}", inputs)
-
-
-def _version(python: str) -> str:
-    return str(Path(python).resolve())
+        shutil.rmtree(home, ignore_errors=True)
+        checkout.stamps.forget("lock-demo", "lock-test", "ourselves")
+        command = [python, "-m", "venv", str(home)]
+        run(step, command, cwd=checkout.root, log=checkout.log(f"environment{name}"))
 
 
 def _works(home: Path) -> bool:
-    """Whether the environment's interpreter is still there, with pip; a removed or
-    upgraded system Python leaves a dangling link."""
-    return (home / "bin" / "python").exists() and (home / "bin" / "pip").exists()
+    """Whether the environment is whole: its interpreter still there and new enough, pip (made
+    last) in it, and the folder not moved since, for scripts name their interpreter."""
+    try:
+        about = (home / "pyvenv.cfg").read_text()
+        pip = (home / "bin" / "pip").read_text()
+    except OSError:
+        return False
+    version = re.search(r"^version\s*=\s*(\d+)\.(\d+)", about, flags=re.MULTILINE)
+    recent = version is not None and (int(version[1]), int(version[2])) >= (3, 11)
+    return recent and str(home) in pip and (home / "bin" / "python").exists()
 
 
 def install_lock(
@@ -75,10 +75,10 @@ def install_lock(
             step.detail = f"{total} of {total}, unpacking"
 
     pip = [checkout.bin("python", environment), "-m", "pip", "install", "--progress-bar=off"]
-    where = ["--target", target] if target else []
+    where = ["--target", str(target)] if target else []
     run(
         step,
-        [*pip, *where, "--no-deps", "--require-hashes", "-r", file],
+        [*pip, *where, "--no-deps", "--require-hashes", "-r", str(file)],
         cwd=checkout.root,
         log=checkout.log(f"pip-{lock}"),
         on_line=progress,

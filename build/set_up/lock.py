@@ -84,8 +84,7 @@ def _lock(
 
 
 def _resolve(step: Step, checkout: Checkout, source: Path, target: Path, *, upgrade: bool) -> None:
-    python = "3.11" if source.stem == "export" else ">=3.11"
-    command = [checkout.bin("uv"), "pip", "compile", *FLAGS, source, "--output-file", target]
-    command += ["--python-version", python.removeprefix(">=")]
+    command = [checkout.bin("uv"), "pip", "compile", *FLAGS, str(source)]
+    command += ["--output-file", str(target), "--python-version", "3.11"]
     command += ["--upgrade"] if upgrade else []
     run(step, command, cwd=checkout.root, log=checkout.log(f"lock-{source.stem}"))
