@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, Protocol
 
 import msgspec
+
 from tabgrid_wire.messages import Hello, LoadedModel, ToNode
 
 from .api.schemas import JobRow, JobState, NodeState

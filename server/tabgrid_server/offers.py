@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
+
 from tabgrid_models.connectors.base import AnyConnector, InvalidInput
 from tabgrid_models.manifest import Manifest
 from tabgrid_models.runtime import Tokenizer

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
 from tabgrid_wire import messages as wire
 from tabgrid_wire.errors import CloseCode, ProtocolError, SendError
 from tabgrid_wire.protocol import Connection

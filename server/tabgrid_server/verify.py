@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
+
 from tabgrid_models.connectors.base import InvalidOutput
 from tabgrid_wire import commitment
 from tabgrid_wire.messages import Result

@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     multiple,
     rule,
 )
+
 from tabgrid_server.scheduler import (
     AssignJob,
     AttemptFailed,

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tabgrid_wire import messages as m
 from tabgrid_wire.errors import OutOfTurn, ProtocolError
 from tabgrid_wire.ids import ALPHABET, new_id, time_ms

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from set_up.debian import find_postgres
-
 from tests.support.programs import free_port
 
 #: Durability is not what these tests are about, and fsync is most of their time.

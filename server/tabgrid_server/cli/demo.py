@@ -44,11 +44,12 @@ class Plan:
         return f"http://{HOST}:{self.chain_port}"
 
     def program(self, name: str, *arguments: str) -> Program:
+        """A `tabgrid` command that ends with us, its ready file and its log."""
         file = name.lower().replace(" ", "-")
-        run = self.data / "run"
-        return Program(
-            name, arguments, run / f"{file}.json", log=self.data / "logs" / f"{file}.log"
-        )
+        ready = self.data / "run" / f"{file}.json"
+        head = (sys.executable, "-m", "tabgrid_server", "--end-with-stdin")
+        command = (*head, *arguments, "--ready-file", str(ready))
+        return Program(name, command, ready, self.data / "logs" / f"{file}.log")
 
     def chain(self) -> Program:
         where = ("--port", str(self.chain_port), "--data", str(self.data / "chain"))

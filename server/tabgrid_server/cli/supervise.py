@@ -1,8 +1,7 @@
 """Keeps a few programs running together: started in order, restarted, stopped in reverse.
 
-A program says that it is ready by writing a JSON file. It is started with
-``--end-with-stdin`` and a pipe as standard input, so that it ends when this process does,
-however this process ends.
+A program says that it is ready by writing a JSON file. Its standard input is a pipe whose
+other end is here, so that it can end when this process does, however this process ends.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -34,18 +32,14 @@ class SuperviseError(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """One `tabgrid` command to keep running."""
+    """One command to keep running; it must end when its standard input does."""
 
     name: str
-    arguments: tuple[str, ...]
+    command: tuple[str, ...]
     ready_file: Path
     log: Path
     #: Slow disks and first imports included; beyond this it hangs.
     ready_s: float = 120.0
-
-    def command(self) -> tuple[str, ...]:
-        head = (sys.executable, "-m", "tabgrid_server", "--end-with-stdin", *self.arguments)
-        return (*head, "--ready-file", str(self.ready_file))
 
 
 @dataclass
@@ -75,12 +69,13 @@ class Child:
     async def start(self) -> None:
         program = self.program
         program.ready_file.unlink(missing_ok=True)
-        program.log.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (program.ready_file.parent, program.log.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         if program.log.exists() and program.log.stat().st_size > LOG_BYTES:
             program.log.replace(program.log.with_suffix(".old.log"))
         with program.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *program.command(),
+                *program.command,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,

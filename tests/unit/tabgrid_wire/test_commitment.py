@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+
 from tabgrid_wire.commitment import commit_hash, output_digest, result_message
 
 NONCE = bytes(range(16))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+
 from tabgrid_wire.ids import new_id, time_ms
 from tabgrid_wire.messages import Identifier
 

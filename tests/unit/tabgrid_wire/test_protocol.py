@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+
 from tabgrid_wire import messages as m
 from tabgrid_wire.errors import STOP_CODES, CloseCode, OutOfTurn, ProtocolError, TooLarge
 from tabgrid_wire.protocol import TURNS, Connection, Role, Turn
