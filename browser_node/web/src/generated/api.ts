@@ -19,20 +19,6 @@ export interface ChallengeRequest {
   readonly device_id: string;
 }
 
-/** The input of the wallet's ``solana:signIn``, names as that standard has them. */
-export interface SignInInput {
-  readonly domain: string;
-  readonly address: string;
-  readonly statement: string;
-  readonly uri: string;
-  readonly version: string;
-  readonly chainId: string;
-  readonly nonce: string;
-  readonly issuedAt: string;
-  readonly expirationTime: string;
-  readonly resources: ReadonlyArray<string>;
-}
-
 export interface Challenge {
   readonly nonce: string;
   readonly input: SignInInput;
@@ -207,7 +193,6 @@ export interface Job {
 export interface Receipt {
   readonly v: number;
   readonly job: string;
-  readonly seq: number;
   readonly grid: string;
   readonly model: string;
   readonly digest: string;
@@ -281,4 +266,18 @@ export interface Stats {
   readonly paid: number;
   readonly token: Token;
   readonly hour: ReadonlyArray<Minute>;
+}
+
+/** The input of a wallet's ``solana:signIn``; every field set, so every field is checked. */
+export interface SignInInput {
+  readonly domain: string;
+  readonly address: string;
+  readonly statement: string;
+  readonly uri: string;
+  readonly version: string;
+  readonly chainId: string;
+  readonly nonce: string;
+  readonly issuedAt: string;
+  readonly expirationTime: string;
+  readonly resources: ReadonlyArray<string>;
 }
