@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Literal, Protocol
 
 import msgspec
+
 from tabgrid_models.manifest import Manifest, Variant
 from tabgrid_models.runtime import Runtime
 from tabgrid_wire.messages import Backend
@@ -29,6 +30,13 @@ class ConnectionLost(Exception):
 
 class CannotRun(Exception):
     """This device cannot run this model; the text is shown to the owner."""
+
+
+class DeviceLost(Exception):
+    """The device (a GPU, a WASM heap) is gone: only a fresh host can go on. Ends ``Node.run``.
+
+    Memory that ran out for one job, with the device still usable, is a MemoryError instead.
+    """
 
 
 class Device(msgspec.Struct, frozen=True):

@@ -1,0 +1,370 @@
+"""The node program: one for a tab and for a process.
+
+    connect → Hello → Welcome → load and test the models → Ready → jobs → … → Bye
+
+It keeps no more state than its owner can see: ``Life`` holds the facts, ``Link`` one
+connection, ``Job`` one assignment. A job outlives the connection it came by: its answer
+goes out on the next one, as long as its lease may still hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from tabgrid_models.connectors import connector as connector_of
+from tabgrid_wire import messages as m
+from tabgrid_wire.errors import STOP_CODES, CloseCode, ProtocolError
+
+from .backoff import Backoff
+from .hosts import CannotRun, ConnectionLost, DeviceLost, Host
+from .life import Life
+from .link import Link
+from .loading import FindConnector, Held, Loader
+from .runner import Job, fit
+from .watching import ShownLoading
+
+log = logging.getLogger(__name__)
+
+#: Answers kept until they are settled or void: as many as there can be jobs at once.
+KEPT_ANSWERS = 16
+
+
+class Node:
+    """One node. ``run`` ends when it is stopped, by its owner or by the grid."""
+
+    def __init__(
+        self,
+        host: Host,
+        grids: Sequence[str],
+        wallet: str,
+        *,
+        agent: str,
+        capacity: int = 1,
+        find: FindConnector = connector_of,
+    ) -> None:
+        self.life = Life(host.device, wallet)
+        #: Set where ``run`` ended because nothing more can be done here, with the reason.
+        self.failure = ""
+        self._host = host
+        self._wallet = wallet
+        self._hello = hello(host, tuple(grids), agent)
+        self._capacity = capacity
+        self._backoff = Backoff()
+        self._loader = Loader(host, find, ShownLoading(self.life, host, self._report))
+        #: One at a time: two downloads share one line, two sessions one memory.
+        self._loading = asyncio.Lock()
+        self._held: dict[str, Held] = {}
+        self._refused: dict[str, m.RefusedModel] = {}
+        self._jobs: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Lease to its answer and the time at which it is void.
+        self._answers: dict[str, tuple[m.Result | m.Failed, float]] = {}
+        self._link: Link | None = None
+        self._leaving = False
+        self._stopping = False
+        self._device_lost: DeviceLost | None = None
+        self._retry_after = 0.0
+        self._wake = asyncio.Event()
+
+    # --- what its owner asks for ------------------------------------------------------
+
+    async def run(self) -> None:
+        """Work until stopped. Raises DeviceLost where only a fresh host can go on."""
+        try:
+            while not self._stopping:
+                self.life.connecting()
+                self._report()
+                lost = await self._session()
+                if lost is not None and lost.code in STOP_CODES:
+                    self._give_up(str(lost) or STOP_CODES[CloseCode(lost.code)])
+                elif not self._stopping:
+                    await self._wait(lost)
+        finally:
+            await self._end_jobs()
+            self.life.stopped(self.failure or "Stopped.")
+            self._report()
+        if self._device_lost is not None:
+            raise self._device_lost
+
+    def pause(self, reason: m.PauseReason) -> None:
+        """Take no new jobs; the running one is finished."""
+        self.life.pause(reason)
+        self._say_presence()
+        self._report()
+
+    def resume(self) -> None:
+        self.life.resume()
+        self._say_presence()
+        self._wake.set()
+        self._report()
+
+    def stop(self) -> None:
+        """Finish what runs, say Bye, end. A second call does not wait for jobs."""
+        again, self._stopping = self._stopping, True
+        self._wake.set()
+        if again:
+            for job in self._jobs.values():
+                job.stop()
+        if self._link is not None:
+            if again:
+                self._link.leave(m.Bye("stopped"))
+            elif self._jobs:
+                self._link.say(m.Paused("owner"))
+        self._leave_if_done()
+
+    # --- one connection ---------------------------------------------------------------
+
+    async def _session(self) -> ConnectionLost | None:
+        """From connect to close: why it was lost, or None where we left."""
+        try:
+            link = Link(await self._host.connect())
+        except ConnectionLost as lost:
+            return lost
+        if self._stopping:
+            await link.close()
+            return None
+        started = self._host.monotonic()
+        self._link, self._leaving = link, False
+        end = ConnectionLost("The connection ended.")
+        try:
+            await self._converse(link)
+        except* ConnectionLost as group:
+            end = _first(group)
+        except* ProtocolError as group:
+            end = ConnectionLost(f"The grid broke the protocol: {_first(group).reason}")
+        except* DeviceLost as group:
+            self._lose_device(_first(group))
+        finally:
+            self._link = None
+            await link.close()
+        self._backoff.connected_for(self._host.monotonic() - started)
+        return None if link.left else end
+
+    async def _converse(self, link: Link) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(link.write())
+            link.say(self._hello)
+            async for message in link:
+                if isinstance(message, m.Welcome):
+                    self._welcomed(message, link)
+                    group.create_task(self._prepare(message, link))
+                else:
+                    self._heard(message, link)
+
+    def _welcomed(self, welcome: m.Welcome, link: Link) -> None:
+        if welcome.wallet != self._wallet:
+            # The wallet is signed into every answer: never let a grid choose it.
+            self._give_up("The grid takes this session for another wallet's. Sign in again.")
+        self._retry_after = 0.0
+        self.life.welcomed()
+        self._report()
+        now = self._host.monotonic()
+        self._answers = {k: kept for k, kept in self._answers.items() if kept[1] > now}
+        for answer, _ in self._answers.values():
+            link.say(answer)
+
+    async def _prepare(self, welcome: m.Welcome, link: Link) -> None:
+        """Load what is offered, then take jobs."""
+        for offered in welcome.models:
+            await self._load(offered.digest)
+        names = {offered.digest: offered.model for offered in welcome.models}
+        refused = {names[d]: r.reason for d, r in self._refused.items() if d in names}
+        self.life.models_loaded(refused)
+        self._say_presence(ready=True)
+        self._report()
+        if self._stopping:
+            self._leave_if_done()
+        elif refused and not self._held:
+            reasons = " ".join(f"{name}: {reason}" for name, reason in refused.items())
+            self._give_up(f"This device cannot run any model of the chosen grids. {reasons}")
+
+    async def _load(self, digest: str) -> Held | None:
+        """The model, loaded at most once; None where this device cannot run it."""
+        async with self._loading:
+            if digest not in self._held and digest not in self._refused:
+                try:
+                    self._held[digest] = await self._loader.load(digest)
+                except CannotRun as error:
+                    log.warning("Refused model %s: %s", digest, error)
+                    self._refused[digest] = m.RefusedModel(digest, fit(str(error)))
+        return self._held.get(digest)
+
+    def _say_presence(self, *, ready: bool = False) -> None:
+        """Tell the grid whether we take jobs, once it can know what for."""
+        link, paused = self._link, self.life.paused
+        if link is None or not self.life.loaded or self._stopping:
+            return
+        if ready or paused is None:
+            models = tuple(held.loaded for held in self._held.values())
+            link.say(m.Ready(models, tuple(self._refused.values()), self._capacity))
+        if paused is not None:
+            link.say(m.Paused(paused))
+
+    def _heard(self, message: Any, link: Link) -> None:
+        match message:
+            case m.Assign():
+                self._assigned(message, link)
+            case m.Cancel(lease=lease) if lease in self._jobs:
+                self._jobs[lease].stop()
+            case m.Settled():
+                self._settled(message)
+            case m.Drain():
+                self.life.told("The grid restarts. Reconnecting when the running job is done.")
+                self._leaving = True
+                self._leave_if_done()
+            case m.Error():
+                self._told_off(message)
+        self._report()
+
+    def _settled(self, message: m.Settled) -> None:
+        for lease, (answer, _) in list(self._answers.items()):
+            if answer.job == message.job:
+                del self._answers[lease]
+        self.life.settled(message.amount)
+
+    def _told_off(self, error: m.Error) -> None:
+        if error.lease is None:
+            self._retry_after = float(error.retry_after_s or 0)
+            self.life.told(error.message or error.code)
+        else:
+            # Stale or refused: nobody wants that answer, and the owner need not know.
+            log.info("Lease %s: %s %s", error.lease, error.code, error.message)
+            self._answers.pop(error.lease, None)
+
+    # --- jobs -------------------------------------------------------------------------
+
+    def _assigned(self, assign: m.Assign, link: Link) -> None:
+        job = Job(assign, self._host, self._wallet, self._progress)
+        if assign.lease in self._jobs:
+            return
+        if reason := self._unwilling():
+            link.say(job.failed("internal", reason))
+            return
+        self._jobs[assign.lease] = job
+        self.life.job_began(assign.lease, assign.job)
+        task = asyncio.get_running_loop().create_task(self._work(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _unwilling(self) -> str:
+        """Why an assignment that crossed our last words is handed back at once."""
+        if self._stopping:
+            return "The node is about to stop."
+        if self.life.paused is not None:
+            return "The node is paused."
+        if len(self._jobs) >= self._capacity:
+            return f"The node already has {len(self._jobs)} jobs."
+        return ""
+
+    async def _work(self, job: Job) -> None:
+        lease = job.assign.lease
+        try:
+            held = await self._load(job.assign.model)
+            if held is None:
+                reason = self._refused[job.assign.model].reason
+                answer: Any = job.failed("model_unavailable", reason)
+            else:
+                answer = await job.run(held)
+        except ConnectionLost as error:
+            answer = job.failed("model_unavailable", str(error))
+        except DeviceLost as error:
+            job.device_lost = error
+            answer = job.failed("device_lost", str(error))
+        finally:
+            del self._jobs[lease]
+        self.life.job_ended(lease, answered=isinstance(answer, m.Result))
+        if answer is not None:
+            self._answer(answer, job.void_at)
+        if job.device_lost is not None:
+            self._lose_device(job.device_lost)
+        self._leave_if_done()
+        self._report()
+
+    def _answer(self, answer: m.Result | m.Failed, void_at: float) -> None:
+        while len(self._answers) >= KEPT_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        self._answers[answer.lease] = (answer, void_at)
+        if self._link is not None and self._link.welcomed:
+            self._link.say(answer)
+
+    def _progress(self, message: m.Progress | m.Chunk) -> None:
+        if isinstance(message, m.Progress):
+            self.life.job_moved(message.lease, message.done, message.total, message.stage)
+            self._report()
+        # A connection that is still at its beginning takes no progress of older leases.
+        if self._link is not None and self.life.loaded:
+            self._link.say(message)
+
+    # --- ends and waits ---------------------------------------------------------------
+
+    def _leave_if_done(self) -> None:
+        if self._link is not None and (self._stopping or self._leaving) and not self._jobs:
+            self._leaving = True
+            self._link.leave(m.Bye("stopped" if self._stopping else "drained"))
+
+    def _give_up(self, sentence: str) -> None:
+        self.failure = self.failure or sentence
+        self._stopping = True
+        self._wake.set()
+        self._leave_if_done()
+
+    def _lose_device(self, error: DeviceLost) -> None:
+        self._device_lost = error
+        self._give_up(str(error))
+
+    async def _wait(self, lost: ConnectionLost | None) -> None:
+        """Before the next connection; ``resume`` and ``stop`` cut it short."""
+        random = int.from_bytes(self._host.random(2), "big") / 65536
+        seconds = self._backoff.next(random, self._retry_after)
+        reason = str(lost) if lost else "The grid restarts."
+        self.life.connection_lost(f"{reason} Next try in {max(1, round(seconds))} s.", seconds)
+        self._report()
+        self._wake.clear()
+        await _first_of(self._host.sleep(seconds), self._wake.wait())
+
+    async def _end_jobs(self) -> None:
+        """Without a connection nobody can be given an answer."""
+        for job in self._jobs.values():
+            job.stop()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _report(self) -> None:
+        self._host.report(self.life.status)
+
+
+def hello(host: Host, grids: tuple[str, ...], agent: str) -> m.Hello:
+    device = host.device
+    return m.Hello(
+        agent=agent[:128],
+        host=device.host,
+        backend=device.backend,
+        device=device.name[:128],
+        device_class=device.device_class[:128],
+        device_id=device.device_id,
+        memory_mib=device.memory_mib,
+        grids=grids,
+    )
+
+
+def _first(group: BaseExceptionGroup[Any]) -> Any:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _first_of(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Until one is done; the others are cancelled."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
