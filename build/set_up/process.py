@@ -77,7 +77,7 @@ def run(
         raise Failed(f"{step.title}: the program {command[0]} is missing.") from missing
     assert process.stdout is not None
     try:
-        with log.open("w", encoding="utf-8") as file:
+        with process.stdout, log.open("w", encoding="utf-8") as file:
             for line in process.stdout:
                 file.write(line)
                 file.flush()
