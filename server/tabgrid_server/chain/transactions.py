@@ -13,7 +13,7 @@ from solders.compute_budget import set_compute_unit_limit, set_compute_unit_pric
 from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.keypair import Keypair
-from solders.message import MessageV0, to_bytes_versioned
+from solders.message import Message, MessageV0, MessageV1, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
@@ -189,12 +189,13 @@ def _spelt_out(message: MessageV0) -> list[_Spelt]:
         places = each.accounts
         if each.program_id_index >= len(keys) or any(place >= len(keys) for place in places):
             raise TransactionRefused("An instruction names an account that is not there.")
-        accounts = tuple((keys[place], _writable(message, place)) for place in places)
+        accounts = tuple((keys[place], writable(message, place)) for place in places)
         spelt.append(_Spelt(keys[each.program_id_index], accounts, bytes(each.data)))
     return spelt
 
 
-def _writable(message: MessageV0, place: int) -> bool:
+def writable(message: Message | MessageV0 | MessageV1, place: int) -> bool:
+    """Whether the message lets the account at ``place`` be written."""
     header, count = message.header, len(message.account_keys)
     signers = header.num_required_signatures
     if place < signers:

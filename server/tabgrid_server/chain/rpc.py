@@ -1,0 +1,214 @@
+"""The chain as this server asks it: few calls, plain answers, two kinds of failure.
+
+A thin boundary over solana-py. Its own ways to fail are many (transport errors, errors that
+parse to a bare integer, Rust panics); past this file there are ``RpcUnavailable`` (ask again
+later) and ``RpcRefused`` (the RPC understood, and says no). There is no "confirm": solana-py's
+returns normally for transactions that failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+from solana.exceptions import SolanaRpcException
+from solana.rpc.async_api import AsyncClient
+from solana.rpc.commitment import Confirmed, Finalized
+from solana.rpc.core import RPCException
+from solana.rpc.models import TxOpts
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from solders.transaction import VersionedTransaction
+from solders.transaction_status import TransactionConfirmationStatus as Level
+
+from .claims import Status
+from .panics import is_panic
+from .tokens import Mint, TokenAccount, read_mint, token_account
+
+T = TypeVar("T")
+
+#: A healthy RPC answers in well under a second; a person waits behind some of these calls.
+TIMEOUT_S = 10.0
+#: The RPC's own limit.
+STATUSES = 256
+
+
+class RpcError(Exception):
+    """Base of both."""
+
+
+class RpcUnavailable(RpcError):
+    """No usable answer: unreachable, slow, overloaded, or garbage. Nothing is known."""
+
+
+class RpcRefused(RpcError):
+    """The RPC said no; the text is its reason."""
+
+
+class Blockhash(msgspec.Struct, frozen=True):
+    """In base58, with the last block height at which a transaction may use it."""
+
+    hash: str
+    last_valid_height: int
+
+
+class Height(msgspec.Struct, frozen=True):
+    """The finalized block height, and the slot of that block."""
+
+    height: int
+    slot: int
+
+
+class Statuses(msgspec.Struct, frozen=True):
+    """Of transactions, in the order asked, as a node at ``slot`` knows them."""
+
+    slot: int
+    values: list[Status | None]
+
+
+class Rpc:
+    """One RPC endpoint. Use as an async context manager, or ``close`` it."""
+
+    def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:
+        self.url = url
+        self._timeout = timeout
+        self._client = AsyncClient(url, Confirmed, timeout=timeout, http2=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    # --- the chain -----------------------------------------------------------------------
+
+    async def genesis(self) -> str:
+        """The hash that tells one cluster from another."""
+        return str((await self._ask(self._client.get_genesis_hash())).value)
+
+    async def blockhash(self) -> Blockhash:
+        """A fresh one, of a confirmed block."""
+        value = (await self._ask(self._client.get_latest_blockhash(Confirmed))).value
+        return Blockhash(str(value.blockhash), value.last_valid_block_height)
+
+    async def height(self) -> Height:
+        value = (await self._ask(self._client.get_epoch_info(Finalized))).value
+        return Height(value.block_height, value.absolute_slot)
+
+    # --- accounts ------------------------------------------------------------------------
+
+    async def balance(self, address: Pubkey) -> int:
+        """Lamports."""
+        value: int = (await self._ask(self._client.get_balance(address, Confirmed))).value
+        return value
+
+    async def token_account(self, address: Pubkey) -> TokenAccount | None:
+        """None if there is no account, or another kind."""
+        found = (await self._ask(self._client.get_account_info(address, Confirmed))).value
+        return token_account(found) if found is not None else None
+
+    async def mint(self, address: Pubkey) -> Mint | None:
+        found = (await self._ask(self._client.get_account_info(address, Confirmed))).value
+        return read_mint(found) if found is not None else None
+
+    async def rent(self, size: int) -> int:
+        """Lamports that an account of ``size`` bytes must hold to live for ever."""
+        call = self._client.get_minimum_balance_for_rent_exemption(size)
+        value: int = (await self._ask(call)).value
+        return value
+
+    async def airdrop(self, address: Pubkey, lamports: int) -> str:
+        """SOL from a test cluster's faucet; its transaction's id."""
+        return str((await self._ask(self._client.request_airdrop(address, lamports))).value)
+
+    # --- transactions --------------------------------------------------------------------
+
+    async def simulate(self, transaction: VersionedTransaction) -> str | None:
+        """The error that it would end with now, as JSON; None if none. No signature needed."""
+        call = self._client.simulate_transaction(
+            transaction, sig_verify=False, commitment=Confirmed
+        )
+        return _error((await self._ask(call)).value.err)
+
+    async def send(self, raw: bytes) -> str:
+        """Broadcast; its id. Without preflight (we simulated before co-signing, and a repeated
+        send must not be refused as already processed) and without the RPC's own retries."""
+        options = TxOpts(
+            skip_preflight=True,
+            preflight_commitment=Confirmed,  # solana-py's default is finalized
+            max_retries=0,
+        )
+        return str((await self._ask(self._client.send_raw_transaction(raw, options))).value)
+
+    async def statuses(self, txids: Sequence[str], *, search: bool = False) -> Statuses:
+        """At most 256 at a time. ``search``: in the whole history, not only the last minutes."""
+        signatures = [Signature.from_string(txid) for txid in txids]
+        answer = await self._ask(self._client.get_signature_statuses(signatures, search))
+        if len(answer.value) != len(txids):
+            raise RpcUnavailable("The RPC answered for other transactions than it was asked for.")
+        return Statuses(answer.context.slot, [_status(each) for each in answer.value])
+
+    async def _ask(self, call: Awaitable[T]) -> Any:
+        """Await an answer that has a value; every way to fail becomes one of ours."""
+        try:
+            # httpx's time-out is for each read; a slow trickle could go on for ever.
+            async with asyncio.timeout(self._timeout):
+                answer: Any = await call
+        except RPCException as error:
+            raise _refused(error) from error
+        except (SolanaRpcException, TimeoutError, OSError) as error:
+            raise RpcUnavailable(f"The RPC at {self.url} cannot be reached.") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise RpcUnavailable(f"The RPC at {self.url} answered garbage.") from error
+        except BaseException as error:
+            if not is_panic(error):
+                raise
+            raise RpcUnavailable(f"The RPC at {self.url} answered garbage.") from error
+        # A raw {"error": {"code": 429}} comes out of the parser as the integer 429.
+        if isinstance(answer, int) or not hasattr(answer, "value"):
+            raise RpcUnavailable(f"The RPC at {self.url} refused to answer ({answer!r}).")
+        return answer
+
+
+def _refused(error: RPCException) -> RpcError:
+    told = error.args[0] if error.args else ""
+    text = getattr(told, "message", None)
+    if not isinstance(text, str):
+        return RpcUnavailable(f"The RPC refused to answer ({told!r}).")
+    return RpcRefused(text)
+
+
+def _status(found: Any) -> Status | None:
+    if found is None:
+        return None
+    level = found.confirmation_status
+    if level == Level.Finalized or (level is None and found.confirmations is None):
+        return Status(found.slot, "finalized", _error(found.err))
+    if level == Level.Confirmed:
+        return Status(found.slot, "confirmed", _error(found.err))
+    return Status(found.slot, "processed", _error(found.err))
+
+
+def _error(error: Any) -> str | None:
+    """solders' error object as the JSON that explorers and documentation show."""
+    if error is None:
+        return None
+    if hasattr(error, "to_json"):
+        told = error.to_json()
+        try:
+            return json.dumps(json.loads(told), separators=(",", ":"))
+        except ValueError:
+            return str(told)
+    return str(error).rpartition(".")[2]
