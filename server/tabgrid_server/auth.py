@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from urllib.parse import urlsplit
 
 import msgspec
-from solders.pubkey import Pubkey
 from starlette.requests import HTTPConnection
 
 from .api.schemas import ChallengeRequest, VerifyRequest
@@ -53,19 +53,22 @@ class Sessions:
 
     async def challenge(self, request: ChallengeRequest) -> siws.SignInInput:
         """What the wallet is asked to sign; good for one use within minutes."""
-        for name, value in (("address", request.address), ("worker_key", request.worker_key)):
-            _public_key(name, value)
         now = time.time()
-        issued = siws.new_input(
-            url=self._settings.url,
-            address=request.address,
-            worker_key=request.worker_key,
-            device_id=request.device_id,
-            cluster=self._settings.chain.cluster,
-            nonce=secrets.token_hex(16),
-            now=now,
-            lifetime=self._settings.sessions.challenge_s,
-        )
+        url = self._settings.url
+        try:
+            issued = siws.new_input(
+                domain=urlsplit(url).netloc,
+                uri=url,
+                address=request.address,
+                worker_key=request.worker_key,
+                device=request.device_id,
+                chain_id=self._settings.chain.cluster,
+                nonce=secrets.token_hex(16),
+                now=now,
+                lifetime=self._settings.sessions.challenge_s,
+            )
+        except siws.SignInRefused as error:
+            raise BadRequest(str(error), error.code) from error
         body = msgspec.json.encode((issued, request))
         expires = now + self._settings.sessions.challenge_s
         await self._store.write(stored_sessions.put_challenge, issued.nonce, body, expires)
@@ -164,10 +167,3 @@ class Keys:
                 self._known.clear()
             self._known[hashed] = (now + KEY_CACHE_S, key)
         return key
-
-
-def _public_key(name: str, value: str) -> None:
-    try:
-        Pubkey.from_string(value)
-    except ValueError as error:
-        raise BadRequest(f"{name} is not a base58 public key of 32 bytes.", name) from error

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 import structlog
+
 from tabgrid_models.connectors.base import InvalidOutput
 from tabgrid_wire import messages as wire
 from tabgrid_wire.ids import new_id
@@ -56,6 +57,8 @@ class Coordinator:
         self.jobs: dict[str, LiveJob] = {}
         self.bus: Bus[JobRow] = Bus()
         self.draining = False
+        #: Done when whoever still waits for a queued job should be told to come back later.
+        self.stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         rules = settings.scheduling
         policy = scheduler.Policy(
             lease_factor=rules.lease_factor,
@@ -115,6 +118,8 @@ class Coordinator:
             _, late = await asyncio.wait(booking, timeout=max(0.5, deadline - time.monotonic()))
             if late:
                 break
+        if not self.stopping.done():
+            self.stopping.set_result(None)
         log.info("drained", unfinished=len(self.jobs))
 
     async def stop(self) -> None:

@@ -146,6 +146,11 @@ class Settings(Section, frozen=True):
         return Path(self.server.data)
 
     @property
+    def library(self) -> Path | None:
+        """None is the library of this checkout."""
+        return Path(self.server.library) if self.server.library else None
+
+    @property
     def database(self) -> str:
         return self.server.database or f"sqlite+aiosqlite:///{self.data / 'tabgrid.db'}"
 
@@ -186,6 +191,15 @@ def load(
     except msgspec.ValidationError as error:
         where = f" in {file}" if file else ""
         raise SettingsError(f"Settings{where}: {error}") from error
+
+
+def replace(settings: Settings, **sections: Mapping[str, Any]) -> Settings:
+    """The same settings with some fields of some sections changed."""
+    changed = {
+        name: msgspec.structs.replace(getattr(settings, name), **fields)
+        for name, fields in sections.items()
+    }
+    return msgspec.structs.replace(settings, **changed)
 
 
 def _read(file: Path) -> dict[str, Any]:

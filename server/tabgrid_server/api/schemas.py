@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from ..chain.siws import SignInInput
+
 JobState = Literal["queued", "running", "returned", "done", "failed", "cancelled"]
 ClaimState = Literal["reserved", "signed", "confirmed", "finalized", "failed", "expired"]
 NodeState = Literal["joining", "ready", "working", "paused", "draining"]
@@ -53,21 +55,6 @@ class ChallengeRequest(Request, frozen=True):
     #: Public half of the Ed25519 key that signs results; bound to the wallet by the sign-in.
     worker_key: Address
     device_id: Annotated[str, Meta(min_length=8, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
-
-
-class SignInInput(Response, frozen=True):
-    """The input of the wallet's ``solana:signIn``, names as that standard has them."""
-
-    domain: str
-    address: str
-    statement: str
-    uri: str
-    version: str
-    chainId: str
-    nonce: str
-    issuedAt: str
-    expirationTime: str
-    resources: tuple[str, ...]
 
 
 class Challenge(Response, frozen=True):

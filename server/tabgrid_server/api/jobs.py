@@ -1,0 +1,185 @@
+"""The grid's own jobs: submit, poll, follow, cancel. Any connector, its own input."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..coordinator import Coordinator
+from ..errors import GridError, NotFound
+from ..services import Services, services
+from ..store import jobs as stored_jobs
+from ..store.records import Job as StoredJob
+from .operations import Operation, operation
+from .schemas import Address, Job, JobId, JobRequest, JobRow, Jobs, Receipt
+from .schemas import Request as Body
+from .streams import stream_of
+
+_encode = msgspec.json.Encoder().encode
+_ENDED = ("done", "failed", "cancelled")
+
+
+class AlreadyEnded(GridError):
+    status, type, code = 409, "invalid_request_error", "job_ended"
+
+
+class JobsQuery(Body, frozen=True):
+    limit: Annotated[int, Meta(ge=1, le=100)] = 25
+    #: The last id of the page before.
+    before: JobId | None = None
+    wallet: Address | None = None
+
+
+@operation(
+    "POST",
+    "/api/jobs",
+    tag="Jobs",
+    summary="Submit a job; it waits until a node has done it",
+    body=JobRequest,
+    returns=Job,
+    status=202,
+    auth="key",
+    errors=(402, 404, 429, 503),
+)
+async def submit_job(request: Request, body: JobRequest) -> Response:
+    at = services(request)
+    caller = await at.keys.required(request)
+    offer = at.coordinator.offer_of(body.model)
+    priced = offer.price(offer.convert(body.input))
+    live = await at.coordinator.submit(caller, offer, priced, public=body.public)
+    job = _job(live.row(), live.usage, None)
+    location = {"Location": f"/api/jobs/{live.id}"}
+    return Response(_encode(job), 202, location, media_type="application/json")
+
+
+@operation(
+    "GET",
+    "/api/jobs",
+    tag="Jobs",
+    summary="The newest jobs, without what is in them",
+    query=JobsQuery,
+    returns=Jobs,
+)
+async def list_jobs(request: Request, query: JobsQuery) -> Jobs:
+    rows = await services(request).views.recent_jobs(query.limit, query.before, query.wallet)
+    return Jobs(tuple(rows))
+
+
+@operation(
+    "GET",
+    "/api/jobs/{job}",
+    tag="Jobs",
+    summary="A job; its output too, for the key that submitted it",
+    returns=Job,
+    errors=(404,),
+)
+async def get_job(request: Request) -> Job:
+    at = services(request)
+    row, stored = await _found(at, request.path_params["job"])
+    if not stored.public and not await _is_owner(at, request, stored):
+        return _job(row, {}, None)
+    content = await at.store.read(stored_jobs.content, row.id)
+    return _job(row, stored.usage, _output(at.coordinator, stored, content and content.output))
+
+
+@operation(
+    "POST",
+    "/api/jobs/{job}/cancel",
+    tag="Jobs",
+    summary="Call a job off and get its price back",
+    returns=Job,
+    auth="key",
+    errors=(404, 409),
+)
+async def cancel_job(request: Request) -> Job:
+    at = services(request)
+    caller = await at.keys.required(request)
+    row, stored = await _found(at, request.path_params["job"])
+    if stored.owner != caller.owner:
+        raise NotFound("There is no such job of this key.")
+    if not await at.coordinator.cancel(row.id, "Cancelled by its owner."):
+        raise AlreadyEnded("This job has its result or its end already.")
+    row, stored = await _found(at, row.id)
+    return _job(row, stored.usage, None)
+
+
+@operation(
+    "GET",
+    "/api/jobs/{job}/events",
+    tag="Jobs",
+    summary="Follow a job: an event `job` at every change, until its end",
+    returns=str,
+    media="text/event-stream",
+    errors=(404, 503),
+)
+async def follow_job(request: Request) -> EventSourceResponse:
+    at = services(request)
+    row, _ = await _found(at, request.path_params["job"])
+    return stream_of(request, _changes(at, row))
+
+
+async def _changes(at: Services, row: JobRow) -> AsyncIterator[tuple[str, Any]]:
+    with at.coordinator.bus.listen(row.id) as changes:
+        # Read again: it may have ended between the first look and the first listen.
+        row, _ = await _found(at, row.id)
+        yield "job", row
+        while row.state not in _ENDED:
+            row = await changes.get()
+            if row.state in _ENDED:
+                row, _ = await _found(at, row.id)
+            yield "job", row
+
+
+@operation(
+    "GET",
+    "/api/receipts/{job}",
+    tag="Receipts",
+    summary="The public record of a settled job",
+    returns=Receipt,
+    errors=(404,),
+)
+async def get_receipt(request: Request) -> Receipt:
+    receipt = await services(request).views.receipt(request.path_params["job"])
+    if receipt is None:
+        raise NotFound("There is no receipt of this job: it is not settled, or does not exist.")
+    return receipt
+
+
+async def _found(at: Services, id: str) -> tuple[JobRow, StoredJob]:
+    stored = await at.store.read(stored_jobs.get, id)
+    if stored is None:
+        raise NotFound("No job has this id. Ids begin with job_ and are case-sensitive.")
+    row = await at.views.job(id)
+    assert row is not None
+    return row, stored
+
+
+async def _is_owner(at: Services, request: Request, stored: StoredJob) -> bool:
+    if "authorization" not in request.headers:
+        return False
+    return (await at.keys.required(request)).owner == stored.owner
+
+
+def _output(
+    coordinator: Coordinator, stored: StoredJob, encoded: bytes | None
+) -> dict[str, Any] | None:
+    offer = coordinator.offers.at(stored.grid, stored.digest)
+    if encoded is None or offer is None:
+        return None
+    plain: dict[str, Any] = msgspec.to_builtins(offer.output(encoded))
+    return plain
+
+
+def _job(row: JobRow, usage: dict[str, int], output: dict[str, Any] | None) -> Job:
+    return Job(**msgspec.structs.asdict(row), usage=usage, output=output)
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    submit_job, list_jobs, get_job, cancel_job, follow_job, get_receipt,
+)  # fmt: skip

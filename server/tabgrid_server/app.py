@@ -1,0 +1,203 @@
+"""The application: every part made once, in order, and let go in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import structlog
+from prometheus_client import generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+
+from tabgrid_models.catalogue import connector_of
+
+from . import metrics, offers
+from .api import account, claims, errors, grid, jobs, openai
+from .api.openapi import describe
+from .api.schemas import Token
+from .auth import Keys, Sessions
+from .chain.service import ClaimService
+from .coordinator import Coordinator
+from .library import Library, open_library
+from .limits import RateLimit
+from .middleware import Envelope
+from .pages import routes as pages
+from .pages.assets import Assets
+from .services import Services, services
+from .settings import Settings
+from .sockets import NodeSockets
+from .static_files import DIST, StaticAssets
+from .store import Store, StoreUnavailable
+from .store import ledger as stored_ledger
+from .store import sessions as stored_sessions
+from .views import GridViews
+
+log = structlog.get_logger("tabgrid.app")
+
+#: Earnings become claimable within this of their time.
+RELEASE_S = 1.0
+RELEASE_BATCH = 1_000
+#: Sessions and challenges that ended are only dead weight: no hurry.
+PURGE_S = 3_600
+
+OPERATIONS = (
+    *openai.OPERATIONS,
+    *jobs.OPERATIONS,
+    *grid.OPERATIONS,
+    *account.OPERATIONS,
+    *claims.OPERATIONS,
+)
+#: Paths whose errors are for programs.
+API = ("/api/", "/v1/", "/weights/", "/metrics", "/healthz", "/readyz", "/openapi.json")
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The ASGI application of one coordinator. Raises ``AssetsMissing`` without a web bundle."""
+    assets = Assets.load(DIST)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            made = await _make(settings, stack)
+            app.state.services, app.state.views = made, made.views
+            await made.coordinator.start()
+            stack.push_async_callback(made.coordinator.stop)
+            housekeeping = asyncio.create_task(_keep_house(made))
+            stack.push_async_callback(_end, housekeeping)
+            yield
+
+    app = Starlette(
+        routes=_routes(settings),
+        lifespan=lifespan,
+        middleware=[Middleware(Envelope)],
+        exception_handlers={
+            **errors.HANDLERS,
+            HTTPException: _on_http_exception,
+            Exception: _on_bug,
+        },
+    )
+    app.state.settings, app.state.assets = settings, assets
+    return app
+
+
+async def _make(settings: Settings, stack: AsyncExitStack) -> Services:
+    library = open_library(settings.library)
+    store = await Store.open(settings.database)
+    stack.push_async_callback(store.close)
+    coordinator = Coordinator(settings, _offers(settings, library), store)
+    sessions = Sessions(settings, store)
+    chain = settings.chain
+    claim_service = await ClaimService.open(settings, store) if chain.rpc else None
+    if claim_service is not None:
+        stack.push_async_callback(claim_service.close)
+    return Services(
+        settings=settings,
+        store=store,
+        library=library,
+        coordinator=coordinator,
+        sessions=sessions,
+        keys=Keys(settings, store),
+        sockets=NodeSockets(coordinator, sessions),
+        views=GridViews(coordinator, store, Token(chain.symbol, chain.decimals, chain.mint)),
+        claims=claim_service,
+        public_requests=RateLimit("requests", settings.limits.public_requests_per_minute, 60),
+        new_keys=RateLimit("new keys", settings.limits.keys_per_day, 86_400),
+    )
+
+
+def _offers(settings: Settings, library: Library) -> offers.Offers:
+    find = library.catalogue.by_id
+    return offers.build(settings.grids, find, connector_of, library.tokenizer)
+
+
+def _routes(settings: Settings) -> list[BaseRoute]:
+    async def openapi(request: Request) -> Response:
+        return JSONResponse(describe(OPERATIONS, settings.url))
+
+    async def node_socket(socket):  # type: ignore[no-untyped-def]
+        await services(socket).sockets(socket)
+
+    return [
+        *(operation.route() for operation in OPERATIONS),
+        Route("/openapi.json", openapi),
+        Route("/metrics", _metrics),
+        Route("/healthz", _healthz),
+        Route("/readyz", _readyz),
+        WebSocketRoute("/ws/node", node_socket),
+        Mount("/static/dist", StaticAssets(DIST)),
+        *pages.routes(),
+    ]
+
+
+async def _keep_house(made: Services) -> None:
+    """Release earnings whose time has come; forget sessions that ended."""
+    purged = time.monotonic()
+    while True:
+        try:
+            full = await made.store.write(stored_ledger.release_due, time.time(), RELEASE_BATCH)
+            if time.monotonic() - purged > PURGE_S:
+                purged = time.monotonic()
+                await made.store.write(stored_sessions.purge, time.time())
+        except StoreUnavailable as error:
+            full = []
+            log.error("cannot release earnings; trying again", why=str(error))
+        if sum(release.jobs for release in full) < RELEASE_BATCH:
+            await asyncio.sleep(RELEASE_S)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _metrics(request: Request) -> Response:
+    scheduler = services(request).coordinator.scheduler
+    metrics.JOBS_QUEUED.set(scheduler.queued)
+    metrics.JOBS_RUNNING.set(scheduler.running)
+    return Response(generate_latest(metrics.REGISTRY), media_type="text/plain; version=0.0.4")
+
+
+async def _healthz(request: Request) -> Response:
+    """The process answers. Nothing else: a broken database is no reason to restart it."""
+    return PlainTextResponse("ok")
+
+
+async def _readyz(request: Request) -> Response:
+    """It takes work: not draining, and the store answers."""
+    made = services(request)
+    if made.coordinator.draining:
+        return PlainTextResponse("draining", 503)
+    try:
+        await made.store.read(stored_ledger.balance, "system:fees", made.settings.chain.symbol)
+    except StoreUnavailable:
+        return PlainTextResponse("store unavailable", 503)
+    return PlainTextResponse("ready")
+
+
+def _for_program(request: Request) -> bool:
+    return request.url.path.startswith(API)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if _for_program(request):
+        return await errors.on_http_exception(request, error)
+    detail = error.detail if error.status_code == 404 and error.detail != "Not Found" else ""
+    response = pages.error_page(request, error.status_code, detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _on_bug(request: Request, error: Exception) -> Response:
+    log.error("request failed", exc_info=error)
+    if _for_program(request):
+        return await errors.on_bug(request, error)
+    return pages.error_page(request, 500)

@@ -1,0 +1,126 @@
+"""The folder of models on disk: one folder per model, its ``manifest.json`` and its files.
+
+Opening reads manifests and file sizes only, so that a coordinator starts at once; what the
+bytes are is proved by ``verify``, and by every node that downloads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from tabgrid_models import catalogue
+from tabgrid_models.catalogue import Catalogue, InvalidManifest
+from tabgrid_models.manifest import File, Manifest
+from tabgrid_models.runtime import Tokenizer
+
+MANIFEST = "manifest.json"
+#: The models that come with a checkout.
+CHECKOUT = Path(__file__).resolve().parents[2] / "models" / "library"
+
+
+class LibraryError(Exception):
+    """The folder of models is not usable; the text names the file and what to do."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """A catalogue, and where its files lie."""
+
+    folder: Path
+    catalogue: Catalogue
+    #: SHA-256 of a file to its path, for ``/weights/{sha256}``.
+    files: Mapping[str, Path]
+
+    def folder_of(self, manifest: Manifest) -> Path:
+        return self.folder / manifest.id
+
+    def tokenizer(self, manifest: Manifest) -> Tokenizer | None:
+        """The model's tokeniser, loaded; None if its manifest names none."""
+        name = manifest.config.get("tokenizer")
+        return None if name is None else FastTokenizer(self.folder_of(manifest) / name)
+
+
+class FastTokenizer:
+    """``tokenizers`` behind the grid's protocol. Not for several threads at once."""
+
+    def __init__(self, file: Path) -> None:
+        from tokenizers import Tokenizer as Fast
+
+        self._fast = Fast.from_file(str(file))
+        self._fast.no_padding()
+
+    def encode(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
+        self._fast.enable_truncation(max_tokens)
+        return [encoding.ids for encoding in self._fast.encode_batch_fast(list(texts))]
+
+
+def open_library(folder: Path | None = None) -> Library:
+    """Read all manifests of ``folder`` (None: the checkout's). Raises ``LibraryError``."""
+    folder = CHECKOUT if folder is None else folder
+    if not folder.is_dir():
+        raise LibraryError(
+            f"There is no model library at {folder}; set server.library to one, "
+            "or run from a checkout."
+        )
+    manifests = [_read(path) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+    try:
+        models = Catalogue(manifests)
+    except InvalidManifest as error:
+        raise LibraryError(f"{folder}: {error}") from error
+    files: dict[str, Path] = {}
+    for manifest in models:
+        for file in all_files(manifest):
+            files[file.sha256] = _sized(folder / manifest.id / file.path, file)
+    return Library(folder, models, MappingProxyType(files))
+
+
+def all_files(manifest: Manifest) -> Iterator[File]:
+    """Shared files, then those of every variant; each path once."""
+    seen = set()
+    for file in (*manifest.shared, *(f for v in manifest.variants for f in v.files)):
+        if file.path not in seen:
+            seen.add(file.path)
+            yield file
+
+
+def verify(library: Library, manifest: Manifest) -> Iterator[tuple[File, bool]]:
+    """Hash every file of a model; says of each whether its bytes are what the manifest says."""
+    for file in all_files(manifest):
+        yield file, sha256(library.folder_of(manifest) / file.path) == file.sha256
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read(path: Path) -> Manifest:
+    try:
+        manifest = catalogue.parse(path.read_bytes())
+    except (OSError, InvalidManifest) as error:
+        raise LibraryError(f"{path}: {error}") from error
+    if manifest.id != path.parent.name:
+        raise LibraryError(
+            f"{path}: the model is called {manifest.id!r}, so its folder must be too."
+        )
+    return manifest
+
+
+def _sized(path: Path, file: File) -> Path:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise LibraryError(
+            f"{path} cannot be read ({error.strerror}); restore it, or export the model again "
+            "with 'tabgrid models add'."
+        ) from error
+    if size != file.size:
+        raise LibraryError(
+            f"{path} has {size} bytes instead of {file.size}; restore it, or export the model "
+            "again with 'tabgrid models add'."
+        )
+    return path

@@ -1,0 +1,41 @@
+"""What the endpoints share, made once per application and kept at ``app.state.services``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from .auth import Keys, Sessions
+from .coordinator import Coordinator
+from .library import Library
+from .limits import RateLimit
+from .settings import Settings
+from .sockets import NodeSockets
+from .store import Store
+from .views import GridViews
+
+if TYPE_CHECKING:
+    from .chain.service import ClaimService
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    store: Store
+    library: Library
+    coordinator: Coordinator
+    sessions: Sessions
+    keys: Keys
+    sockets: NodeSockets
+    views: GridViews
+    #: None where no chain is configured: earnings add up and cannot be claimed yet.
+    claims: ClaimService | None
+    public_requests: RateLimit
+    new_keys: RateLimit
+
+
+def services(connection: HTTPConnection) -> Services:
+    found: Services = connection.app.state.services
+    return found

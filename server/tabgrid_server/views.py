@@ -1,0 +1,180 @@
+"""What pages and API show: durable rows, with what is still in memory laid over them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from tabgrid_models.catalogue import download_bytes
+
+from .api.schemas import (
+    Claim,
+    Grid,
+    GridModel,
+    JobRow,
+    Minute,
+    Node,
+    Receipt,
+    Stats,
+    Token,
+    Totals,
+    Wallet,
+)
+from .coordinator import Coordinator
+from .offers import Offer
+from .pages.views import Chain
+from .store import Job, Store
+from .store import claims as stored_claims
+from .store import jobs as stored_jobs
+from .store import ledger as stored_ledger
+from .store import receipts as stored_receipts
+from .store import stats as stored_stats
+
+#: Sums over all jobs read long indexes: at most this often, however many people look.
+STATS_S = 2.0
+
+
+class GridViews:
+    """Read-only questions, as ``pages.views.Views`` asks them."""
+
+    def __init__(self, coordinator: Coordinator, store: Store, token: Token) -> None:
+        self._coordinator = coordinator
+        self._store = store
+        self._token = token
+        self._stats: tuple[float, Stats] | None = None
+
+    async def totals(self) -> Totals:
+        stats = await self.stats()
+        return msgspec.convert(stats, Totals, from_attributes=True)
+
+    async def stats(self) -> Stats:
+        now = time.monotonic()
+        if self._stats is None or now - self._stats[0] > STATS_S:
+            # Set before the await: others meanwhile get the old figures instead of asking too.
+            old = self._stats
+            if old is not None:
+                self._stats = (now, old[1])
+            self._stats = (now, await self._read_stats())
+        return self._now(self._stats[1])
+
+    async def _read_stats(self) -> Stats:
+        totals = await self._store.read(stored_stats.totals)
+        hour = await self._store.read(stored_stats.hour_series, time.time())
+        symbol = self._token.symbol
+        return Stats(
+            nodes_by_backend={},
+            nodes=0,
+            running=0,
+            queued=0,
+            done=totals.done,
+            failed=totals.failed,
+            settled=totals.settled.get(symbol, 0),
+            paid=totals.paid.get(symbol, 0),
+            token=self._token,
+            hour=tuple(Minute(m.at, m.done, m.p50_ms) for m in hour),
+        )
+
+    def _now(self, stats: Stats) -> Stats:
+        nodes = self._coordinator.nodes.values()
+        return msgspec.structs.replace(
+            stats,
+            nodes_by_backend=dict(Counter(node.hello.backend for node in nodes)),
+            nodes=len(nodes),
+            running=self._coordinator.scheduler.running,
+            queued=self._coordinator.scheduler.queued,
+        )
+
+    async def recent_jobs(
+        self, limit: int, before: str | None = None, wallet: str | None = None
+    ) -> Sequence[JobRow]:
+        jobs = await self._store.read(stored_jobs.page, limit, before, wallet=wallet)
+        return [self._row(job) for job in jobs]
+
+    async def job(self, id: str) -> JobRow | None:
+        job = await self._store.read(stored_jobs.get, id)
+        return self._row(job) if job else None
+
+    def _row(self, job: Job) -> JobRow:
+        live = self._coordinator.jobs.get(job.id)
+        if live is not None and job.finished_at is None:
+            return live.row()
+        return msgspec.convert(job, JobRow, from_attributes=True)
+
+    async def receipt(self, job: str) -> Receipt | None:
+        stored = await self._store.read(stored_receipts.get, job)
+        return msgspec.json.decode(stored.body, type=Receipt) if stored else None
+
+    async def wallet(self, address: str) -> Wallet:
+        summary = await self._store.read(stored_ledger.wallet_summary, address, self._token.symbol)
+        return Wallet(address=address, token=self._token, **msgspec.structs.asdict(summary))
+
+    async def claims(self, address: str) -> Sequence[Claim]:
+        return [claim_view(c) for c in await self._store.read(stored_claims.of_wallet, address)]
+
+    async def grids(self) -> Sequence[Grid]:
+        return [self._grid(id) for id in self._coordinator.settings.grids]
+
+    def _grid(self, id: str) -> Grid:
+        settings = self._coordinator.settings.grids[id]
+        offers = self._coordinator.offers.of_grid(id)
+        scheduler = self._coordinator.scheduler
+        leased = Counter(lease.job.grid for lease in scheduler.leases.values())
+        return Grid(
+            id=id,
+            title=settings.title,
+            description=settings.description,
+            models=tuple(_model(offer) for offer in offers),
+            token=self._token,
+            fee_bps=settings.fee_bps,
+            release_s=settings.release_s,
+            nodes=sum(id in node.hello.grids for node in self._coordinator.nodes.values()),
+            queued=sum(scheduler.waiting_for(id, offer.digest) for offer in offers),
+            running=leased[id],
+        )
+
+    async def nodes(self) -> Sequence[Node]:
+        return [
+            Node(
+                id=node.id,
+                wallet=node.wallet,
+                host=node.hello.host,
+                backend=node.hello.backend,
+                device=node.hello.device,
+                grids=node.hello.grids,
+                state=self._state(node.id, node.state),
+                jobs_done=node.jobs_done,
+                connected_at=node.connected_at,
+            )
+            for node in self._coordinator.nodes.values()
+        ]
+
+    def _state(self, id: str, state: str) -> str:
+        known = self._coordinator.scheduler.nodes.get(id)
+        return "working" if state == "ready" and known and known.leases else state
+
+    def chain(self) -> Chain:
+        chain = self._coordinator.settings.chain
+        return Chain(chain.cluster, chain.cluster == "localnet", bool(chain.rpc), self._token)
+
+
+def claim_view(claim: stored_claims.Claim) -> Claim:
+    return msgspec.convert(claim, Claim, from_attributes=True)
+
+
+def _model(offer: Offer) -> GridModel:
+    manifest = offer.manifest
+    smallest = min(manifest.variants, key=lambda v: download_bytes(manifest, v))
+    return GridModel(
+        id=manifest.id,
+        digest=offer.digest,
+        title=manifest.title,
+        connector=manifest.connector,
+        unit=offer.connector.unit,
+        price_per_unit=offer.settings.price_per_unit,
+        licence=manifest.licence,
+        download_bytes=download_bytes(manifest, smallest),
+        memory_mib=smallest.memory_mib,
+    )
