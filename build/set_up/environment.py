@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from set_up.checkout import Checkout
@@ -87,7 +88,8 @@ def install_lock(
 
 def _install_ourselves(checkout: Checkout) -> None:
     """The packages of this checkout, editable: needs no network, so it is told not to try."""
-    inputs = fingerprint(checkout.root / "pyproject.toml")
+    told = tomllib.loads((checkout.root / "pyproject.toml").read_text())
+    inputs = fingerprint(str((told["build-system"], told["project"], told["tool"]["hatch"])))
     if checkout.stamps.done("ourselves", inputs):
         return
     with timed("Installing tabgrid") as step:
