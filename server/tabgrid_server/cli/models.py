@@ -1,0 +1,131 @@
+"""`tabgrid models`: what the library holds, whether it is intact, and how models get in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tabgrid_models import catalogue
+from tabgrid_models.manifest import Manifest
+
+from ..export import ExportError, require_tools
+from ..library import CHECKOUT, Library, LibraryError, open_library, verify
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+library_option = click.option(
+    "--library",
+    "folder",
+    type=FOLDER,
+    envvar="TABGRID_SERVER_LIBRARY",
+    default=CHECKOUT,
+    show_default="the checkout's",
+    help="Folder of models.",
+)
+
+
+@click.group()
+def models() -> None:
+    """Export, check and list models."""
+
+
+@models.command("list")
+@library_option
+def list_models(folder: Path) -> None:
+    """List the models of the library."""
+    for manifest in _open(folder).catalogue:
+        click.echo(_line(manifest))
+
+
+@models.command("verify")
+@library_option
+@click.argument("ids", nargs=-1)
+def verify_models(folder: Path, ids: tuple[str, ...]) -> None:
+    """Hash every file of the named models (none named: all) and compare."""
+    library = _open(folder)
+    wrong = 0
+    for manifest in _chosen(library, ids):
+        for file, intact in verify(library, manifest):
+            wrong += not intact
+            click.echo(f"{'ok     ' if intact else 'CHANGED'}  {manifest.id}/{file.path}")
+    if wrong:
+        raise click.ClickException(
+            f"{wrong} file(s) are not what their manifest says; restore them, or export the "
+            "model again with 'tabgrid models add'."
+        )
+
+
+@models.command("add")
+@library_option
+@click.argument("source")
+@click.option("--id", "id", help="What the model is called here.  [default: its own name]")
+@click.option("--title", help="For people.  [default: the id]")
+@click.option("--description", default="", help="For people: what it is good for.")
+@click.option("--licence", help="SPDX expression of the weights' licence.")
+@click.option("--licence-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--max-tokens", default=0, show_default="the model's", help="Read no more than this.")
+def add_model(
+    folder: Path,
+    source: str,
+    id: str | None,
+    title: str | None,
+    description: str,
+    licence: str | None,
+    licence_file: Path | None,
+    max_tokens: int,
+) -> None:
+    """Export a model into the library.
+
+    SOURCE is a folder or a hub id of sentence-transformers, or the recipe.toml of a model
+    that was exported before. Needs the extra 'export'.
+    """
+    try:
+        require_tools()
+        # Only now: these import torch and its like.
+        from ..export import add, recipe
+
+        if source.endswith(".toml"):
+            chosen = recipe.load(Path(source))
+        else:
+            name = id or Path(source).name
+            if licence is None:
+                raise ExportError("Say under which licence the weights are: --licence Apache-2.0.")
+            chosen = recipe.Recipe(
+                id=name,
+                title=title or name,
+                description=description,
+                licence=licence,
+                source=source if not Path(source).is_dir() else name,
+                weights=source,
+                max_tokens=max_tokens,
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = add.add(chosen, folder, licence_file)
+    except ExportError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(_line(manifest))
+
+
+def _open(folder: Path) -> Library:
+    try:
+        return open_library(folder)
+    except LibraryError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _chosen(library: Library, ids: tuple[str, ...]) -> list[Manifest]:
+    if not ids:
+        return list(library.catalogue)
+    found = {id: library.catalogue.by_id(id) for id in ids}
+    if missing := [id for id, manifest in found.items() if manifest is None]:
+        raise click.ClickException(f"The library has no model {missing[0]!r}.")
+    return [manifest for manifest in found.values() if manifest is not None]
+
+
+def _line(manifest: Manifest) -> str:
+    variants = ", ".join(
+        f"{variant.id} {catalogue.download_bytes(manifest, variant) / 1e6:.1f} MB"
+        for variant in manifest.variants
+    )
+    digest = manifest.digest()[:12]
+    return f"{manifest.id:24} {manifest.connector:12} {digest}  {manifest.licence:12} {variants}"

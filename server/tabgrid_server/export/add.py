@@ -1,0 +1,94 @@
+"""From a recipe to a folder of the library: all of it, or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from tabgrid_models import catalogue
+from tabgrid_models.manifest import Manifest
+
+from . import ExportError, embeddings
+from .recipe import Recipe, dump, find_weights, tools
+
+CARD = """# {title}
+
+{description}
+
+- Source: {source}
+- Licence: {licence} (see LICENSE{and_notice})
+- Connector: `{connector}`
+{facts}
+## What was changed
+
+Pooling and normalising are part of the graph. Matrices are stored as 8-bit integers with one
+scale per {block} values and become float32 when a session opens, so every backend computes in
+float32. On {texts} texts in many languages, some nearly empty and some longer than the model
+reads, the cosine to the original's vectors is at least {cosine_min} and {cosine_mean} on average.
+
+`recipe.toml` makes these files again: `tabgrid models add recipe.toml`.
+"""
+
+
+def add(recipe: Recipe, library: Path, licence_file: Path | None = None) -> Manifest:
+    """Export into ``library``/id, replacing what is there only once everything is right."""
+    source = find_weights(recipe.weights)
+    licence = _licence(source, licence_file, library / recipe.id)
+    with tempfile.TemporaryDirectory(dir=library, prefix=".new-") as new:
+        folder = Path(new) / recipe.id
+        folder.mkdir()
+        manifest = embeddings.export(recipe, source, folder)
+        catalogue.validate(manifest)
+        _write_papers(recipe, manifest, folder, licence)
+        final = library / recipe.id
+        if final.exists():
+            final.rename(Path(new) / "old")
+        shutil.move(folder, final)
+    return manifest
+
+
+def _licence(source: Path, given: Path | None, existing: Path) -> str:
+    """Text of the weights' licence: as told, as the source has it, as it was before."""
+    for path in (given, source / "LICENSE", source / "LICENSE.txt", existing / "LICENSE"):
+        if path is not None and path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise ExportError(
+        "The source has no LICENSE file; pass --licence-file with the text of its licence."
+    )
+
+
+def _write_papers(recipe: Recipe, manifest: Manifest, folder: Path, licence: str) -> None:
+    pretty = msgspec.json.format(manifest.canonical(), indent=1)
+    (folder / "manifest.json").write_bytes(pretty + b"\n")
+    made = msgspec.structs.replace(recipe, tools=tools())
+    (folder / "recipe.toml").write_text(dump(made), encoding="utf-8")
+    (folder / "LICENSE").write_text(licence, encoding="utf-8")
+    if recipe.notice:
+        (folder / "NOTICE").write_text(recipe.notice.rstrip() + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(_card(recipe, manifest), encoding="utf-8")
+
+
+def _card(recipe: Recipe, manifest: Manifest) -> str:
+    variant = manifest.variants[0]
+    size = catalogue.download_bytes(manifest, variant) / 1e6
+    facts = (
+        f"- Dimensions: {manifest.config['dimensions']}\n"
+        f"- Reads at most {manifest.config['max_tokens']} tokens of a text\n"
+        f"- Download: {size:.1f} MB; memory: about {variant.memory_mib} MiB\n"
+    )
+    return CARD.format(
+        title=manifest.title,
+        description=manifest.description,
+        source=manifest.source,
+        licence=manifest.licence,
+        and_notice=" and NOTICE" if recipe.notice else "",
+        connector=manifest.connector,
+        facts=facts,
+        block=recipe.block,
+        texts=round(variant.quality["texts"]),
+        cosine_min=variant.quality["cosine_min"],
+        cosine_mean=variant.quality["cosine_mean"],
+    )
