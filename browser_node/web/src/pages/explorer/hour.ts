@@ -1,0 +1,55 @@
+/** The last sixty minutes: kept up to date from the totals, corrected once a minute. */
+
+import type { Minute, Stats, Totals } from "../../generated/api.js";
+import { clock, ColumnChart } from "../../lib/columns.js";
+import { count } from "../../lib/format.js";
+
+const MINUTES = 60;
+
+export class Hour {
+  private readonly done = new Map<number, number>();
+  private last: number | null = null;
+  private readonly chart: ColumnChart;
+
+  constructor(figure: HTMLElement, minutes: readonly Minute[]) {
+    const words = (time: number, jobs: number): string => `${clock(time)}: ${count(jobs)} jobs`;
+    this.chart = new ColumnChart(figure, words);
+    this.correct(minutes);
+    setInterval(() => void this.refresh(), 60_000);
+  }
+
+  /** The totals count all jobs ever done; what they grew by belongs to this minute. */
+  totals(totals: Totals): void {
+    const grown = this.last === null ? 0 : Math.max(0, totals.done - this.last);
+    this.last = totals.done;
+    const minute = thisMinute();
+    this.done.set(minute, (this.done.get(minute) ?? 0) + grown);
+    this.draw();
+  }
+
+  private correct(minutes: readonly Minute[]): void {
+    this.done.clear();
+    for (const { at, done } of minutes) this.done.set(Math.floor(at / 60), done);
+    this.draw();
+  }
+
+  private async refresh(): Promise<void> {
+    const answer = await fetch("/api/stats").catch(() => null);
+    if (answer?.ok) this.correct(((await answer.json()) as Stats).hour);
+  }
+
+  private draw(): void {
+    const now = thisMinute();
+    const minutes = Array.from({ length: MINUTES }, (_, i) => now - MINUTES + 1 + i);
+    const values = minutes.map((minute) => this.done.get(minute) ?? 0);
+    this.chart.show({ times: minutes.map((minute) => minute * 60), values }, summary(values));
+  }
+}
+
+export function summary(values: readonly number[]): string {
+  const total = values.reduce((sum, n) => sum + n, 0);
+  if (total === 0) return "No jobs in the last hour.";
+  return `${count(total)} jobs in the last hour, at most ${count(Math.max(...values))} in one minute.`;
+}
+
+const thisMinute = (): number => Math.floor(Date.now() / 60_000);

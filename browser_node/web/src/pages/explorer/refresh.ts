@@ -1,0 +1,40 @@
+/** Pages about one job or one wallet: the server draws them anew when something happened. */
+
+import { byId } from "../../lib/dom.js";
+import { showCopyButtons } from "../../lib/enhance.js";
+
+/** A busy wallet changes many times a second; its page need not. */
+const LEAST_MS = 2000;
+
+export class Refresher {
+  private timer = 0;
+  private last = 0;
+
+  /** Soon, but not more often than every two seconds however often it is called. */
+  soon(): void {
+    if (this.timer) return;
+    const wait = Math.max(100, this.last + LEAST_MS - Date.now());
+    this.timer = window.setTimeout(() => void this.now(), wait);
+  }
+
+  /** Once at this time (seconds since 1970), where it is still to come. */
+  at(time: number): void {
+    const wait = time * 1000 - Date.now();
+    // Longer than a day is more than setTimeout can hold, and than anybody waits.
+    if (wait > 0 && wait < 86_400_000) setTimeout(() => this.soon(), wait + 500);
+  }
+
+  private async now(): Promise<void> {
+    this.timer = 0;
+    this.last = Date.now();
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer?.ok) return;
+    const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = next.getElementById("main");
+    const main = byId("main", HTMLElement);
+    // Whoever is about to press something keeps it under the finger.
+    if (!fresh || main.querySelector(":focus")) return;
+    main.replaceChildren(...fresh.childNodes);
+    showCopyButtons(main);
+  }
+}

@@ -1,0 +1,108 @@
+"""Numbers, times and names as people read them. Pure; ``web/src/lib/format.ts`` is its twin."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ..api.schemas import Token
+from ..pricing import quote
+
+#: From here on a reader compares magnitudes; the exact amount stays in the title.
+_MANY = 10_000
+
+
+def amount(base_units: int, token: Token) -> str:
+    """Base units as "1.24 TGT". Cut, never rounded up: nobody is shown more than there is."""
+    return f"{amount_number(base_units, token.decimals)} {token.symbol}"
+
+
+def amount_number(base_units: int, decimals: int) -> str:
+    """At least two decimals if the token has them, no further zeros, two for large amounts."""
+    whole, rest = divmod(abs(base_units), 10**decimals)
+    sign = "−" if base_units < 0 else ""  # noqa: RUF001 a minus sign, as in the figures around it
+    digits = f"{rest:0{decimals}d}" if decimals else ""
+    fraction = digits[:2] if whole >= _MANY else digits.rstrip("0")
+    fraction = fraction.ljust(min(2, decimals), "0")
+    return f"{sign}{whole:,}.{fraction}" if fraction else f"{sign}{whole:,}"
+
+
+def amount_exact(base_units: int, token: Token) -> str:
+    """Every digit, for the title of a shortened figure."""
+    whole, rest = divmod(base_units, 10**token.decimals)
+    fraction = f".{rest:0{token.decimals}d}" if token.decimals else ""
+    return f"{whole:,}{fraction} {token.symbol}"
+
+
+def pay(price_per_unit: int, fee_bps: int) -> int:
+    """What a node earns for one unit of work, in base units."""
+    return quote(1, price_per_unit, fee_bps).pay
+
+
+def count(number: int) -> str:
+    return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def percent(bps: int) -> str:
+    """Hundredths of a percent as "5 %" or "0.25 %"."""
+    return f"{bps / 100:g} %"
+
+
+def megabytes(size: int) -> str:
+    """Bytes as decimal megabytes, as browsers and phone plans count them."""
+    mega = size / 1_000_000
+    return f"{mega:,.0f} MB" if mega >= 10 else f"{mega:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """A length of time with two or three digits: "340 ms", "12.4 s", "3 min", "72 h"."""
+    if seconds < 1:
+        return f"{max(seconds, 0) * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.2g} s" if seconds != int(seconds) else f"{int(seconds)} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 96 * 3600:
+        return f"{seconds / 3600:.0f} h"
+    return f"{seconds / 86400:.0f} days"
+
+
+def ago(at: float, now: float) -> str:
+    """ "now", "12 s ago", "3 min ago"; a future time is "in 20 s"."""
+    gap = now - at
+    if abs(gap) < 1:
+        return "now"
+    whole = float(int(abs(gap)))
+    return f"{duration(whole)} ago" if gap > 0 else f"in {duration(whole)}"
+
+
+def exact(at: float) -> str:
+    """ "2026-11-23 23:26:12.345 UTC": the same for every reader, so that they can compare."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC"
+
+
+def iso(at: float) -> str:
+    """For ``<time datetime>``."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def short(text: str, head: int = 4, tail: int = 4) -> str:
+    """A hash or an address with its middle left out; a prefix such as "job_" is kept."""
+    prefix, _, body = text.rpartition("_")
+    lead = f"{prefix}_" if prefix else ""
+    if len(body) <= head + tail + 1:
+        return text
+    return f"{lead}{body[:head]}…{body[-tail:]}"
+
+
+BACKENDS = {"webgpu": "WebGPU", "wasm": "WASM", "cpu": "CPU", "cuda": "CUDA"}
+
+
+def backend(name: str) -> str:
+    return BACKENDS.get(name, name)

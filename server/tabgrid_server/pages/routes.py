@@ -1,0 +1,237 @@
+"""One function per page: ask the views, pick the template."""
+
+from __future__ import annotations
+
+import re
+import time
+from functools import cache
+from http import HTTPStatus
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from ..api.schemas import JobRow
+from . import charts, guides
+from .render import TEMPLATES, page
+from .views import Views
+
+#: Rows of a first page: two screens on a desktop, and a reply of about 10 kB compressed.
+JOBS = 25
+#: Squares that can be told apart; beyond it the picture says how many more there are.
+NODES = 240
+
+_ADDRESS = re.compile(r"[1-9A-HJ-NP-Za-km-z]{32,44}")
+_JOB = re.compile(r"job_[0-9A-HJKMNP-TV-Z]{26}")
+#: What failed, to what, and what to do; by status.
+_ERRORS = {
+    404: ("There is no such page", "The address may be mistyped, or what it named is gone."),
+    405: ("This page can only be read", "Open its address in a browser instead."),
+    429: ("Too many requests", "This coordinator limits how often one address may ask. Wait."),
+    500: (
+        "The coordinator failed",
+        "The fault is ours. No job or token is lost by it: both are written before they are shown.",
+    ),
+    503: ("The coordinator is stopping", "It will be back. Jobs in hand are finished first."),
+}
+
+
+def routes() -> list[Route]:
+    """All pages. They read ``app.state.views`` (``Views``) and ``app.state.assets``."""
+    return [
+        Route("/", home),
+        Route("/node", node),
+        Route("/playground", playground),
+        Route("/explorer", explorer),
+        Route("/explorer/jobs/{id}.json", job_json),
+        Route("/explorer/jobs/{id}", job),
+        Route("/explorer/wallets/{address}", wallet),
+        Route("/docs", docs),
+        Route("/docs/{slug}", guide),
+        Route("/favicon.svg", favicon),
+        Route("/favicon.ico", favicon),
+        Route("/manifest.webmanifest", web_manifest),
+    ]
+
+
+async def home(request: Request) -> Response:
+    views = _views(request)
+    stats = await views.stats()
+    return page(
+        request,
+        "home.html",
+        stats=stats,
+        hour=charts.hour(stats.hour),
+        nodes=(await views.nodes())[:NODES],
+        grids=await views.grids(),
+    )
+
+
+async def node(request: Request) -> Response:
+    views = _views(request)
+    grids = await views.grids()
+    chain = views.chain()
+    data = {
+        "page": "/node",
+        "assets": request.app.state.assets.urls,
+        "grids": grids,
+        "chain": {
+            "cluster": chain.cluster,
+            "local": chain.local,
+            "claims": chain.claims,
+            "symbol": chain.token.symbol,
+            "decimals": chain.token.decimals,
+            "mint": chain.token.mint,
+        },
+    }
+    return page(request, "node.html", section="/node", grids=grids, page_data=data)
+
+
+async def playground(request: Request) -> Response:
+    grids = await _views(request).grids()
+    models = [
+        {"id": model.id, "title": model.title, "price": model.price_per_unit, "unit": model.unit}
+        for grid in grids
+        for model in grid.models
+        if model.connector == "embeddings"
+    ]
+    token = _views(request).chain().token
+    data = {"models": models, "token": token, "origin": str(request.base_url).rstrip("/")}
+    return page(
+        request, "playground.html", section="/playground", models=models, page_data=data
+    )
+
+
+async def explorer(request: Request) -> Response:
+    views = _views(request)
+    stats = await views.stats()
+    before = request.query_params.get("before")
+    jobs = await views.recent_jobs(JOBS, before=before if _is_job(before) else None)
+    nodes = await views.nodes()
+    return page(
+        request,
+        "explorer.html",
+        section="/explorer",
+        stats=stats,
+        hour=charts.hour(stats.hour),
+        jobs=jobs,
+        older=jobs[-1].id if len(jobs) == JOBS else None,
+        paged=before is not None,
+        nodes=nodes[:NODES],
+        nodes_hidden=max(len(nodes) - NODES, 0),
+        page_data={"hour": stats.hour, "token": stats.token, "live": before is None},
+    )
+
+
+async def job(request: Request) -> Response:
+    views = _views(request)
+    row = await _job(request)
+    receipt = await views.receipt(row.id)
+    claims = await views.claims(receipt.wallet) if receipt else ()
+    claim = charts.claim_of(receipt, claims) if receipt else None
+    now = time.time()
+    return page(
+        request,
+        "job.html",
+        section="/explorer",
+        job=row,
+        receipt=receipt,
+        claim=claim,
+        bar=charts.job_bar(row, now),
+        money_bar=charts.money_bar(receipt, claim, now) if receipt else None,
+        page_data={"job": row.id, "refresh_at": receipt.release_at if receipt else None},
+    )
+
+
+async def job_json(request: Request) -> Response:
+    """The public record of a job, as the page shows it."""
+    return Response(msgspec.json.encode(await _job(request)), media_type="application/json")
+
+
+async def wallet(request: Request) -> Response:
+    views = _views(request)
+    address = request.path_params["address"]
+    if not _ADDRESS.fullmatch(address):
+        raise HTTPException(404, "This is not a Solana address: those are 32-44 base58 characters.")
+    before = request.query_params.get("before")
+    jobs = await views.recent_jobs(JOBS, before=before if _is_job(before) else None, wallet=address)
+    figures = await views.wallet(address)
+    return page(
+        request,
+        "wallet.html",
+        section="/explorer",
+        wallet=figures,
+        bar=charts.wallet_bar(figures),
+        claims=await views.claims(address),
+        jobs=jobs,
+        older=jobs[-1].id if len(jobs) == JOBS else None,
+        nodes=[node for node in await views.nodes() if node.wallet == address],
+        page_data={"wallet": address, "refresh_at": figures.next_release_at},
+    )
+
+
+async def docs(request: Request) -> Response:
+    return page(request, "docs.html", section="/docs", guides=_guides())
+
+
+async def guide(request: Request) -> Response:
+    found = _guides().get(request.path_params["slug"])
+    if found is None:
+        raise HTTPException(404, "There is no such guide. The list of guides is at /docs.")
+    return page(request, "guide.html", section="/docs", guides=_guides(), guide=found)
+
+
+async def favicon(request: Request) -> Response:
+    return FileResponse(
+        TEMPLATES / "favicon.svg",
+        media_type="image/svg+xml",
+        headers={"Cache-Control": "public, max-age=86400"},
+    )
+
+
+async def web_manifest(request: Request) -> Response:
+    """What a browser needs to offer "install": the node page as an app of its own."""
+    return JSONResponse(
+        {
+            "name": "Tabgrid",
+            "short_name": "Tabgrid",
+            "start_url": "/node",
+            "display": "standalone",
+            "background_color": "#f7f7f5",
+            "theme_color": "#f7f7f5",
+            "icons": [{"src": "/favicon.svg", "sizes": "any", "type": "image/svg+xml"}],
+        },
+        media_type="application/manifest+json",
+    )
+
+
+def error_page(request: Request, status: int, detail: str = "") -> Response:
+    """What a person sees instead of a page. API paths answer with JSON instead."""
+    title, advice = _ERRORS.get(status, (HTTPStatus(status).phrase, ""))
+    return page(
+        request, "error.html", status=status, code=status, title=title, advice=detail or advice
+    )
+
+
+async def _job(request: Request) -> JobRow:
+    id = request.path_params["id"]
+    row = await _views(request).job(id) if _is_job(id) else None
+    if row is None:
+        raise HTTPException(404, "No job has this id. Ids begin with job_ and are case-sensitive.")
+    return row
+
+
+def _views(request: Request) -> Views:
+    views: Views = request.app.state.views
+    return views
+
+
+def _is_job(id: str | None) -> bool:
+    return id is not None and _JOB.fullmatch(id) is not None
+
+
+@cache
+def _guides() -> dict[str, guides.Guide]:
+    return guides.load()
