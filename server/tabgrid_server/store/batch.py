@@ -10,16 +10,15 @@ from __future__ import annotations
 from hashlib import sha256
 
 import msgspec
-from sqlalchemy import Connection, Row, bindparam, select, text
+from sqlalchemy import Connection, text
 
 from .. import ledger
 from ..ledger import LedgerError
-from .bulk import Bulk
-from .bulk import Row as Values
+from .bulk import Bulk, Lookup, Row
 from .errors import AlreadyFinished, Conflict, NotFound, StoreError
 from .ledger import Booking
 from .records import NewJob, Refund, Settlement
-from .tables import OPEN_STATES, earnings, jobs, receipts
+from .tables import OPEN_STATES, earnings, receipts
 
 Command = NewJob | Settlement | Refund
 
@@ -49,12 +48,11 @@ _REFUND_JOBS = Bulk(
 )
 _INSERT_RECEIPTS = Bulk(receipts.insert())
 _INSERT_EARNINGS = Bulk(earnings.insert())
-_LOAD = (
-    select(jobs.c.id, jobs.c.owner, jobs.c.grid, jobs.c.token, jobs.c.price, jobs.c.state)
-    .where(jobs.c.id.in_(bindparam("ids", expanding=True)))
-    # One order for all writers, so that two of them cannot wait for each other.
-    .order_by(jobs.c.id)
-    .with_for_update()
+_LOAD = Lookup(
+    sqlite="SELECT id, owner, grid, token, price, state FROM jobs"
+    " WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+    postgresql="SELECT id, owner, grid, token, price, state FROM jobs"
+    " WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE",
 )
 
 
@@ -85,10 +83,10 @@ class _Batch:
         self._connection = connection
         self._jobs = _load(connection, commands)
         self._booking = Booking(connection, _accounts(commands, self._jobs))
-        self._new: list[Values] = []
-        self._settled: list[Values] = []
-        self._refunded: list[Values] = []
-        self._earned: list[Values] = []
+        self._new: list[Row] = []
+        self._settled: list[Row] = []
+        self._refunded: list[Row] = []
+        self._earned: list[Row] = []
         #: The settlement, its receipt's hash, and the place of its transfer.
         self._receipts: list[tuple[Settlement, int]] = []
 
@@ -157,10 +155,7 @@ def _id(command: Command) -> str:
 
 
 def _load(connection: Connection, commands: list[Command]) -> dict[str, _Known]:
-    ids = sorted({_id(command) for command in commands})
-    rows: list[Row[tuple[str, str, str, str, int, str]]] = list(
-        connection.execute(_LOAD, {"ids": ids})
-    )
+    rows = _LOAD.run(connection, map(_id, commands))
     return {row[0]: _Known(*row[1:]) for row in rows}
 
 
@@ -179,14 +174,14 @@ def _json(usage: dict[str, int]) -> str:
     return msgspec.json.encode(usage).decode()
 
 
-def _new_row(j: NewJob) -> Values:
+def _new_row(j: NewJob) -> Row:
     return (
         j.id, j.owner, j.key_id, j.grid, j.model, j.digest, j.connector, j.token, j.input,
         j.price, j.fee, j.units, _json(j.usage), j.public, j.submitted_at,
     )  # fmt: skip
 
 
-def _settled_row(s: Settlement) -> Values:
+def _settled_row(s: Settlement) -> Row:
     return (
         s.output, s.price, s.fee, s.units, _json(s.usage), s.assigned_at, s.returned_at,
         s.finished_at, s.node, s.wallet, s.worker_key, s.host, s.backend, s.device,
@@ -194,5 +189,5 @@ def _settled_row(s: Settlement) -> Values:
     )  # fmt: skip
 
 
-def _receipt(s: Settlement, seq: int) -> Values:
-    return (s.job_id, seq, s.receipt, sha256(s.receipt).hexdigest(), s.finished_at)
+def _receipt(s: Settlement, seq: int) -> Row:
+    return (seq, s.job_id, s.receipt, sha256(s.receipt).hexdigest(), s.finished_at)

@@ -114,21 +114,29 @@ class PostgresDatabase:
         await self._engine.dispose()
 
 
+#: Classes of SQLSTATE that say "not now": connection, resources (disk full, too many
+#: connections), operator intervention (shutdown), system error.
+_NOT_NOW = ("08", "53", "57", "58")
+#: Serialisation failure and deadlock: another writer was faster.
+_RACE = ("40001", "40P01")
+
+
 def translated(error: DBAPIError | OSError) -> Exception:
     """The driver's error in the store's words; a bug in a query stays what it is."""
-    if isinstance(error, IntegrityError):
-        return Conflict(str(error.orig))
-    unavailable = (OperationalError, InterfaceError, OSError)
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = str(getattr(cause, "sqlstate", None) or "")
+    if isinstance(error, IntegrityError) or sqlstate in _RACE:
+        return Conflict(str(cause))
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    if lost or isinstance(error, unavailable):
-        cause = error.orig if isinstance(error, DBAPIError) else error
+    unavailable = isinstance(error, OperationalError | InterfaceError | OSError)
+    if lost or unavailable or sqlstate.startswith(_NOT_NOW):
         return StoreUnavailable(f"The database cannot be used now: {cause}")
     return error
 
 
 def _transact(engine: Engine, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
-        with engine.begin() as connection:
+        with engine.connect() as connection, connection.begin():
             return query(connection, *args, **kwargs)
     except (DBAPIError, OSError) as error:
         raise translated(error) from error

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from .. import ledger
 from ..ledger import AccountKey, Transfer
-from .bulk import Bulk, Row
+from .bulk import Bulk, Lookup, Row, fetch
 from .records import Credit, Release, WalletSummary
 from .tables import api_keys, balances, claims, earnings, postings, transfers
 
@@ -25,20 +25,23 @@ _OPEN_BALANCES = Bulk(
 _CHANGE_BALANCES = Bulk(
     text("UPDATE balances SET amount = amount + :d WHERE account = :a AND token = :t")
 )
-_LOAD = (
-    select(balances.c.account, balances.c.token, balances.c.amount)
-    .where(balances.c.account.in_(bindparam("accounts", expanding=True)))
-    # One order for all writers, so that two of them cannot wait for each other.
-    .order_by(balances.c.account, balances.c.token)
-    .with_for_update()
+_LOAD = Lookup(
+    sqlite="SELECT account, token, amount FROM balances"
+    " WHERE account IN (SELECT value FROM json_each(?)) ORDER BY account, token",
+    postgresql="SELECT account, token, amount FROM balances"
+    " WHERE account = ANY($1::text[]) ORDER BY account, token FOR UPDATE",
 )
+_LAST_ID = "SELECT coalesce(max(id), 0) FROM transfers"
+#: The lock keeps other processes' ids out of ours.
+_LOCK_IDS = "SELECT pg_advisory_xact_lock(7480213)"
+_TAKE_IDS = "SELECT setval(s, nextval(s) + $1 - 1) FROM pg_get_serial_sequence('transfers', 'id') s"
 
 
 class Booking:
     """Transfers of one database transaction, checked one by one, written at the end."""
 
     def __init__(self, connection: Connection, accounts: Iterable[str]) -> None:
-        rows = connection.execute(_LOAD, {"accounts": sorted(set(accounts))})
+        rows = _LOAD.run(connection, accounts)
         self._connection = connection
         self._before: dict[AccountKey, int] = {(a, t): amount for a, t, amount in rows}
         self._after = dict(self._before)
@@ -210,11 +213,6 @@ def _rows(batch: list[Transfer], first: int) -> tuple[list[Row], list[Row]]:
 def _first_id(connection: Connection, count: int) -> int:
     """Reserve ``count`` transfer ids in a row, so that postings need no ids read back."""
     if connection.dialect.name == "postgresql":
-        # The sequence's lock keeps other processes' ids out of ours.
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7480213)")
-        query = text(
-            "SELECT setval(s, nextval(s) + :n - 1) FROM pg_get_serial_sequence('transfers', 'id') s"
-        )
-        return int(connection.execute(query, {"n": count}).scalar_one()) - count + 1
-    newest = connection.execute(select(func.max(transfers.c.id))).scalar_one()
-    return (newest or 0) + 1
+        fetch(connection, _LOCK_IDS)
+        return int(fetch(connection, _TAKE_IDS, (count,))[0][0]) - count + 1
+    return int(fetch(connection, _LAST_ID)[0][0]) + 1

@@ -119,9 +119,9 @@ jobs = Table(
 receipts = Table(
     "receipts",
     metadata,
-    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
     # The number of the transfer that settled the job: rises with each settlement.
-    Column("seq", BigInteger, nullable=False, unique=True),
+    Column("seq", RowId, primary_key=True, autoincrement=False),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False, unique=True),
     Column("body", LargeBinary, nullable=False),
     Column("hash", Text, nullable=False),
     Column("created_at", Double, nullable=False),
@@ -160,6 +160,7 @@ earnings = Table(
         sqlite_where=text("claim IS NOT NULL"),
         postgresql_where=text("claim IS NOT NULL"),
     ),
+    sqlite_with_rowid=False,
 )
 
 transfers = Table(

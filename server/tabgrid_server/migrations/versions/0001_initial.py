@@ -195,6 +195,7 @@ def upgrade() -> None:
         sa.CheckConstraint("amount >= 0", name=op.f("ck_earnings_amount")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_earnings_job_id")),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_earnings")),
+        sqlite_with_rowid=False,
     )
     op.create_index(
         "ix_earnings_claim",
@@ -238,12 +239,17 @@ def upgrade() -> None:
     )
     op.create_table(
         "receipts",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("job_id", sa.Text(), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_receipts_job_id")),
-        sa.PrimaryKeyConstraint("job_id", name=op.f("pk_receipts")),
-        sa.UniqueConstraint("seq", name=op.f("uq_receipts_seq")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_receipts")),
+        sa.UniqueConstraint("job_id", name=op.f("uq_receipts_job_id")),
     )
