@@ -14,6 +14,7 @@ import msgspec
 
 from tabgrid_models.manifest import Manifest, Variant
 from tabgrid_models.runtime import Runtime
+from tabgrid_wire.errors import STOP_CODES, CloseCode
 from tabgrid_wire.messages import Backend
 
 #: Bytes so far, bytes in all, of the download or check of one model.
@@ -26,6 +27,15 @@ class ConnectionLost(Exception):
     def __init__(self, message: str, code: int = 1006) -> None:
         super().__init__(message)
         self.code = code
+
+
+def closed(code: int, reason: str = "") -> ConnectionLost:
+    """What a transport raises when its socket was closed, in words for the owner."""
+    if code in STOP_CODES:
+        return ConnectionLost(STOP_CODES[CloseCode(code)], code)
+    if code == CloseCode.DRAINING:
+        return ConnectionLost("The grid restarts.", code)
+    return ConnectionLost(f"The grid is gone ({reason})." if reason else "The grid is gone.", code)
 
 
 class CannotRun(Exception):
@@ -57,7 +67,7 @@ class Transport(Protocol):
     async def send(self, frame: bytes) -> None: ...
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        """Frames until the socket closes; then raises ``ConnectionLost``."""
+        """Frames until the socket closes; then raises ``ConnectionLost`` (see ``closed``)."""
 
     async def close(self, code: int = 1000, reason: str = "") -> None: ...
 
@@ -71,8 +81,11 @@ class Signer(Protocol):
 class Host(Protocol):
     """Everything a node needs. All methods may raise ``ConnectionLost`` where they use the net."""
 
-    device: Device
-    signer: Signer
+    @property
+    def device(self) -> Device: ...
+
+    @property
+    def signer(self) -> Signer: ...
 
     async def connect(self) -> Transport:
         """Open ``/ws/node`` with the owner's session."""

@@ -38,7 +38,7 @@ PAUSED: dict[PauseReason, str] = {
 class Life:
     """The facts of one run of a node. Every method says what happened."""
 
-    def __init__(self, device: Device, wallet: str) -> None:
+    def __init__(self, device: Device, wallet: str = "") -> None:
         self.connected = False
         self.loaded = False
         self.paused: PauseReason | None = None
@@ -71,9 +71,9 @@ class Life:
     def connecting(self) -> None:
         self._become("Connecting to the grid." if self.state == "idle" else None, retry_in=0.0)
 
-    def welcomed(self) -> None:
+    def welcomed(self, wallet: str) -> None:
         self.connected, self.loaded = True, False
-        self._become("Connected. Looking for models.", retry_in=0.0)
+        self._become("Connected. Looking for models.", wallet=wallet, retry_in=0.0)
 
     def downloading(self, title: str, done: int, total: int) -> None:
         self._become(f"Downloading {title}.", download_bytes=min(done, total), download_total=total)

@@ -16,7 +16,7 @@ from typing import Any
 
 from tabgrid_models.connectors import connector as connector_of
 from tabgrid_wire import messages as m
-from tabgrid_wire.errors import STOP_CODES, CloseCode, ProtocolError
+from tabgrid_wire.errors import STOP_CODES, ProtocolError
 
 from .backoff import Backoff
 from .hosts import CannotRun, ConnectionLost, DeviceLost, Host
@@ -33,15 +33,19 @@ KEPT_ANSWERS = 16
 
 
 class Node:
-    """One node. ``run`` ends when it is stopped, by its owner or by the grid."""
+    """One node. ``run`` ends when it is stopped, by its owner or by the grid.
+
+    ``wallet`` is whom its answers are for. Left empty, it is whom the first Welcome names:
+    right where only the server knows which wallet the session's cookie is of.
+    """
 
     def __init__(
         self,
         host: Host,
         grids: Sequence[str],
-        wallet: str,
+        wallet: str = "",
         *,
-        agent: str,
+        agent: str = "tabgrid",
         capacity: int = 1,
         find: FindConnector = connector_of,
     ) -> None:
@@ -79,7 +83,7 @@ class Node:
                 self._report()
                 lost = await self._session()
                 if lost is not None and lost.code in STOP_CODES:
-                    self._give_up(str(lost) or STOP_CODES[CloseCode(lost.code)])
+                    self._give_up(str(lost))
                 elif not self._stopping:
                     await self._wait(lost)
         finally:
@@ -155,11 +159,12 @@ class Node:
                     self._heard(message, link)
 
     def _welcomed(self, welcome: m.Welcome, link: Link) -> None:
+        self._wallet = self._wallet or welcome.wallet
         if welcome.wallet != self._wallet:
-            # The wallet is signed into every answer: never let a grid choose it.
+            # It is signed into every answer: a grid cannot change it under a running node.
             self._give_up("The grid takes this session for another wallet's. Sign in again.")
         self._retry_after = 0.0
-        self.life.welcomed()
+        self.life.welcomed(self._wallet)
         self._report()
         now = self._host.monotonic()
         self._answers = {k: kept for k, kept in self._answers.items() if kept[1] > now}
