@@ -13,10 +13,13 @@ its blockhash is valid and knows nothing of it.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
+
+from .transactions import read_message, unsigned
 
 State = Literal["reserved", "signed", "confirmed", "finalized", "failed", "expired"]
 
@@ -32,6 +35,9 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 }
 OVER: frozenset[State] = frozenset({"finalized", "failed", "expired"})
 
+#: Unsigned, a claim holds its money no longer than this, even if no RPC answers: a blockhash
+#: lives for about a minute on a cluster, and a wallet that signs later signs for nothing.
+SIGN_WITHIN_S = 90.0
 #: Leaders drop what they have no room for; the same bytes again are free and safe.
 RESEND_S = 2.0
 
@@ -171,6 +177,18 @@ class Claim(msgspec.Struct, kw_only=True):
     def over(self) -> bool:
         return self.state in OVER
 
+    @property
+    def transaction(self) -> str | None:
+        """What the wallet is asked to sign, in base64, while it is awaited."""
+        if self.state != "reserved":
+            return None
+        return base64.b64encode(unsigned(read_message(self.message))).decode()
+
+    @property
+    def signature(self) -> str | None:
+        """The name that pages use for a transaction's id."""
+        return self.txid
+
     def handle(self, event: Event, now: float) -> list[Instruction]:
         """Take one event; say what to do, in order. ``now`` is Unix seconds."""
         if self.over:
@@ -199,7 +217,7 @@ class Claim(msgspec.Struct, kw_only=True):
             raise ValueError(f"claim {self.id} would be co-signed twice")
         self.txid, self.signed = event.txid, event.signed
         self._move("signed", now)
-        return self._send(now)
+        return []  # the next tick broadcasts it: once committed, or after a restart, alike
 
     def _refused(self, event: Refused, now: float) -> list[Instruction]:
         return [] if self.signed else self._end("failed", event.reason, now)
@@ -239,7 +257,8 @@ class Claim(msgspec.Struct, kw_only=True):
         due = self.sent_at is None or now - self.sent_at >= RESEND_S
         # Past its last height no leader takes it any more.
         send = due and not self.known and self.passed_slot is None
-        return [*(self._send(now) if send else []), CheckStatus(self.txid)]
+        check = CheckStatus(self.txid)
+        return [self._send(now), check] if send else [check]
 
     # --- steps ---------------------------------------------------------------------------
 
@@ -256,10 +275,10 @@ class Claim(msgspec.Struct, kw_only=True):
             self._move("confirmed", now)
         return []
 
-    def _send(self, now: float) -> list[Instruction]:
+    def _send(self, now: float) -> Broadcast:
         assert self.signed is not None
         self.sent_at = now
-        return [Broadcast(self.signed)]
+        return Broadcast(self.signed)
 
     def _end(self, state: State, error: str | None, now: float) -> list[Instruction]:
         self.error = error

@@ -27,6 +27,8 @@ from spl.token.models import TransferCheckedParams
 
 from .panics import foreign
 
+AnyMessage = Message | MessageV0 | MessageV1
+
 #: A claim was measured at 20,350 units with its memo; wallets' guards need a few thousand
 #: each. A wallet adds its own limit where none is set, and then ours would not be equal.
 COMPUTE_UNITS = 80_000
@@ -194,7 +196,7 @@ def _spelt_out(message: MessageV0) -> list[_Spelt]:
     return spelt
 
 
-def writable(message: Message | MessageV0 | MessageV1, place: int) -> bool:
+def writable(message: AnyMessage, place: int) -> bool:
     """Whether the message lets the account at ``place`` be written."""
     header, count = message.header, len(message.account_keys)
     signers = header.num_required_signatures

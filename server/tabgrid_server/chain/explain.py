@@ -1,0 +1,51 @@
+"""The chain's errors of a claim, in words for the person who claims."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from solders.pubkey import Pubkey
+from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID, TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
+
+from .transactions import AnyMessage
+
+NO_SOL = (
+    "The wallet has too little SOL for the network's fee. The first claim of a wallet needs "
+    "about 0.0021 SOL, later ones 0.00001."
+)
+PAUSED = "Claims are paused: the treasury's allowance is used up. The money stays claimable."
+REVOKED = "Claims are paused: the treasury's delegate is not approved. The money stays claimable."
+
+#: SPL Token's own numbers.
+_TOKEN = {1: PAUSED, 4: REVOKED, 17: "The wallet's token account is frozen."}
+_FEES = ("AccountNotFound", "InsufficientFundsForFee", "InsufficientFundsForRent")
+
+
+def explain(error: str, message: AnyMessage) -> str:
+    """``error`` is the RPC's JSON for what happened to ``message``; a sentence."""
+    try:
+        told = json.loads(error)
+    except ValueError:
+        told = error
+    kind = next(iter(told)) if isinstance(told, dict) and told else told
+    if kind in _FEES:
+        return NO_SOL
+    known = _instruction(told["InstructionError"], message) if kind == "InstructionError" else None
+    return known or f"The network refused the transaction: {error}."
+
+
+def _instruction(told: Any, message: AnyMessage) -> str | None:
+    if not (isinstance(told, list) and len(told) == 2 and isinstance(told[1], dict)):
+        return None
+    program, code = _program(message, told[0]), told[1].get("Custom")
+    if program in (TOKEN_PROGRAM_ID, TOKEN_2022_PROGRAM_ID):
+        return _TOKEN.get(code) if isinstance(code, int) else None
+    # Making the token account is the only other step that moves anything: its rent.
+    return NO_SOL if program == ASSOCIATED_TOKEN_PROGRAM_ID and code == 1 else None
+
+
+def _program(message: AnyMessage, place: Any) -> Pubkey | None:
+    if not isinstance(place, int) or not 0 <= place < len(message.instructions):
+        return None
+    return message.account_keys[message.instructions[place].program_id_index]
