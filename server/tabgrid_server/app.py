@@ -21,15 +21,15 @@ from tabgrid_models.catalogue import connector_of
 from . import metrics, offers
 from .api import account, claims, errors, grid, jobs, openai
 from .api.openapi import describe
-from .api.schemas import Token
 from .auth import Keys, Sessions
-from .chain.service import ClaimService
 from .coordinator import Coordinator
 from .library import Library, open_library
 from .limits import RateLimit
 from .middleware import Envelope
-from .pages import routes as pages
+from .pages import routes as page_routes
 from .pages.assets import Assets
+from .pages.routes import error_page
+from .payouts import Payouts
 from .services import Services, services
 from .settings import Settings
 from .sockets import NodeSockets
@@ -69,8 +69,8 @@ def create_app(settings: Settings) -> Starlette:
             app.state.services, app.state.views = made, made.views
             await made.coordinator.start()
             stack.push_async_callback(made.coordinator.stop)
-            housekeeping = asyncio.create_task(_keep_house(made))
-            stack.push_async_callback(_end, housekeeping)
+            for work in (_keep_house(made), made.payouts.run()):
+                stack.push_async_callback(_end, asyncio.create_task(work))
             yield
 
     app = Starlette(
@@ -93,10 +93,7 @@ async def _make(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(store.close)
     coordinator = Coordinator(settings, _offers(settings, library), store)
     sessions = Sessions(settings, store)
-    chain = settings.chain
-    claim_service = await ClaimService.open(settings, store) if chain.rpc else None
-    if claim_service is not None:
-        stack.push_async_callback(claim_service.close)
+    payouts = Payouts(settings, store)
     return Services(
         settings=settings,
         store=store,
@@ -105,8 +102,8 @@ async def _make(settings: Settings, stack: AsyncExitStack) -> Services:
         sessions=sessions,
         keys=Keys(settings, store),
         sockets=NodeSockets(coordinator, sessions),
-        views=GridViews(coordinator, store, Token(chain.symbol, chain.decimals, chain.mint)),
-        claims=claim_service,
+        views=GridViews(coordinator, store, payouts),
+        payouts=payouts,
         public_requests=RateLimit("requests", settings.limits.public_requests_per_minute, 60),
         new_keys=RateLimit("new keys", settings.limits.keys_per_day, 86_400),
     )
@@ -132,7 +129,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Route("/readyz", _readyz),
         WebSocketRoute("/ws/node", node_socket),
         Mount("/static/dist", StaticAssets(DIST)),
-        *pages.routes(),
+        *page_routes(),
     ]
 
 
@@ -191,7 +188,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     if _for_program(request):
         return await errors.on_http_exception(request, error)
     detail = error.detail if error.status_code == 404 and error.detail != "Not Found" else ""
-    response = pages.error_page(request, error.status_code, detail)
+    response = error_page(request, error.status_code, detail)
     response.headers.update(error.headers or {})
     return response
 
@@ -200,4 +197,4 @@ async def _on_bug(request: Request, error: Exception) -> Response:
     log.error("request failed", exc_info=error)
     if _for_program(request):
         return await errors.on_bug(request, error)
-    return pages.error_page(request, 500)
+    return error_page(request, 500)

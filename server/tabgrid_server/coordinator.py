@@ -213,13 +213,14 @@ class Coordinator:
     async def _finish(self, job: LiveJob, outcome: Outcome) -> None:
         """End a job without a result: refund, then tell whoever waits."""
         job.state = outcome.state
+        job.finished_at = time.time()
         refund = Refund(
             job_id=job.id,
             state="cancelled" if outcome.state == "cancelled" else "failed",
             error_code=outcome.error_code,
             error=outcome.error,
             attempts=job.attempts,
-            finished_at=time.time(),
+            finished_at=job.finished_at,
         )
         await self._book(self.store.refund, refund, job.id)
         self._leave(job, outcome)
@@ -331,7 +332,7 @@ class Coordinator:
 
     async def _settle(self, job: LiveJob, node: LiveNode, result: wire.Result, dtype: str) -> None:
         """Book the pay and the receipt, then answer."""
-        now = time.time()
+        now = job.returned_at = job.finished_at = time.time()
         release_s = job.offer.settings.release_s
         settlement = Settlement(
             job_id=job.id,

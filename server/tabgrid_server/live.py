@@ -60,9 +60,9 @@ class LiveJob:
     """A job from its acceptance to its durable end."""
 
     __slots__ = (
-        "assigned_at", "attempts", "ended", "id", "input", "input_bytes", "key_id", "node",
-        "offer", "owner", "price", "progress", "public", "state", "submitted_at", "units",
-        "usage",
+        "assigned_at", "attempts", "ended", "finished_at", "id", "input", "input_bytes",
+        "key_id", "node", "offer", "owner", "price", "progress", "public", "returned_at", "state", "submitted_at",
+        "units", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -93,6 +93,8 @@ class LiveJob:
         self.submitted_at = submitted_at
         self.state: JobState = "queued"
         self.assigned_at: float | None = None
+        self.returned_at: float | None = None
+        self.finished_at: float | None = None
         self.node: LiveNode | None = None
         self.attempts = 0
         #: Steps done, steps in all, and what the steps are called.
@@ -117,8 +119,8 @@ class LiveJob:
             node=self.node.id if self.node else None,
             submitted_at=self.submitted_at,
             assigned_at=self.assigned_at,
-            returned_at=None,
-            finished_at=None,
+            returned_at=self.returned_at,
+            finished_at=self.finished_at,
             attempts=self.attempts,
             error=None,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
@@ -11,13 +10,11 @@ from .auth import Keys, Sessions
 from .coordinator import Coordinator
 from .library import Library
 from .limits import RateLimit
+from .payouts import Payouts
 from .settings import Settings
 from .sockets import NodeSockets
 from .store import Store
 from .views import GridViews
-
-if TYPE_CHECKING:
-    from .chain.service import ClaimService
 
 
 @dataclass(frozen=True)
@@ -30,8 +27,7 @@ class Services:
     keys: Keys
     sockets: NodeSockets
     views: GridViews
-    #: None where no chain is configured: earnings add up and cannot be claimed yet.
-    claims: ClaimService | None
+    payouts: Payouts
     public_requests: RateLimit
     new_keys: RateLimit
 

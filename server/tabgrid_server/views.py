@@ -17,15 +17,18 @@ from .api.schemas import (
     JobRow,
     Minute,
     Node,
+    NodeState,
     Receipt,
     Stats,
     Token,
     Totals,
     Wallet,
 )
+from .chain.claims import Claim as StoredClaim
 from .coordinator import Coordinator
 from .offers import Offer
 from .pages.views import Chain
+from .payouts import Payouts
 from .store import Job, Store
 from .store import claims as stored_claims
 from .store import jobs as stored_jobs
@@ -40,11 +43,16 @@ STATS_S = 2.0
 class GridViews:
     """Read-only questions, as ``pages.views.Views`` asks them."""
 
-    def __init__(self, coordinator: Coordinator, store: Store, token: Token) -> None:
+    def __init__(self, coordinator: Coordinator, store: Store, payouts: Payouts) -> None:
         self._coordinator = coordinator
         self._store = store
-        self._token = token
+        self._payouts = payouts
         self._stats: tuple[float, Stats] | None = None
+
+    @property
+    def _token(self) -> Token:
+        chain = self._coordinator.settings.chain
+        return Token(chain.symbol, chain.decimals, self._payouts.mint)
 
     async def totals(self) -> Totals:
         stats = await self.stats()
@@ -114,6 +122,10 @@ class GridViews:
     async def claims(self, address: str) -> Sequence[Claim]:
         return [claim_view(c) for c in await self._store.read(stored_claims.of_wallet, address)]
 
+    async def claim(self, id: str) -> Claim | None:
+        claim = await self._store.read(stored_claims.get, id)
+        return claim_view(claim) if claim else None
+
     async def grids(self) -> Sequence[Grid]:
         return [self._grid(id) for id in self._coordinator.settings.grids]
 
@@ -151,7 +163,7 @@ class GridViews:
             for node in self._coordinator.nodes.values()
         ]
 
-    def _state(self, id: str, state: str) -> str:
+    def _state(self, id: str, state: NodeState) -> NodeState:
         known = self._coordinator.scheduler.nodes.get(id)
         return "working" if state == "ready" and known and known.leases else state
 
@@ -160,7 +172,7 @@ class GridViews:
         return Chain(chain.cluster, chain.cluster == "localnet", bool(chain.rpc), self._token)
 
 
-def claim_view(claim: stored_claims.Claim) -> Claim:
+def claim_view(claim: StoredClaim) -> Claim:
     return msgspec.convert(claim, Claim, from_attributes=True)
 
 

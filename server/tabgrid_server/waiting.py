@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from starlette.requests import Request
 
@@ -45,7 +45,7 @@ async def output_of(request: Request, coordinator: Coordinator, job: LiveJob) ->
     """The output of a job that is done. Raises why there is none."""
     seconds = coordinator.settings.limits.request_s
     gone = asyncio.ensure_future(_disconnected(request))
-    waits = {job.ended, gone, coordinator.stopping}
+    waits: set[asyncio.Future[Any]] = {job.ended, gone, coordinator.stopping}
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -62,8 +63,7 @@ async def create_session(request: Request, body: VerifyRequest) -> Response:
     message = decode_base64(body.signed_message, "signed_message")
     signature = decode_base64(body.signature, "signature")
     session, token = await at.sessions.verify(body, message, signature)
-    if at.claims is not None:
-        await at.claims.welcome(session.wallet)
+    await at.payouts.welcome(session.wallet)
     answer = NewSession(**_session(session), token=token)
     response = Response(_encode(answer), media_type="application/json")
     response.set_cookie(
@@ -151,7 +151,7 @@ def decode_base64(text: str, param: str) -> bytes:
         raise BadRequest(f"{param} is not valid base64.", param) from error
 
 
-def _session(session: StoredSession) -> dict[str, object]:
+def _session(session: StoredSession) -> dict[str, Any]:
     return {
         "wallet": session.wallet,
         "worker_key": session.worker_key,

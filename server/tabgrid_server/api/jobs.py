@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from starlette.responses import Response
 
 from ..coordinator import Coordinator
 from ..errors import GridError, NotFound
+from ..live import LiveJob
 from ..services import Services, services
 from ..store import jobs as stored_jobs
 from ..store.records import Job as StoredJob
@@ -40,10 +43,11 @@ class JobsQuery(Body, frozen=True):
     "POST",
     "/api/jobs",
     tag="Jobs",
-    summary="Submit a job; it waits until a node has done it",
+    summary="Submit a job; with `Prefer: wait=SECONDS` the answer waits for its end (200)",
     body=JobRequest,
     returns=Job,
     status=202,
+    also=200,
     auth="key",
     errors=(402, 404, 429, 503),
 )
@@ -53,9 +57,36 @@ async def submit_job(request: Request, body: JobRequest) -> Response:
     offer = at.coordinator.offer_of(body.model)
     priced = offer.price(offer.convert(body.input))
     live = await at.coordinator.submit(caller, offer, priced, public=body.public)
-    job = _job(live.row(), live.usage, None)
     location = {"Location": f"/api/jobs/{live.id}"}
-    return Response(_encode(job), 202, location, media_type="application/json")
+    seconds = _wait(request)
+    if seconds:
+        await asyncio.wait({live.ended}, timeout=seconds)
+    status = 200 if live.ended.done() else 202
+    answer = _encode(_live_job(live))
+    return Response(answer, status, location, media_type="application/json")
+
+
+def _wait(request: Request) -> int:
+    """Seconds of ``Prefer: wait=…`` (RFC 7240), within what a request may take."""
+    prefer = request.headers.get("prefer", "")
+    found = re.search(r"(?:^|[,\s])wait=(\d{1,4})(?:$|[,;\s])", prefer)
+    limit = services(request).settings.limits.request_s
+    return min(int(found[1]), limit) if found else 0
+
+
+def _live_job(live: LiveJob) -> Job:
+    """As far as it is, from memory: no query is needed for what we just did ourselves."""
+    if not live.ended.done():
+        return _job(live.row(), live.usage, None)
+    outcome = live.ended.result()
+    output = None
+    if outcome.state == "done":
+        output = msgspec.to_builtins(live.offer.output(outcome.output))
+    row = msgspec.structs.replace(
+        live.row(), returned_at=live.returned_at, finished_at=live.finished_at,
+        error=outcome.error or None,
+    )  # fmt: skip
+    return _job(row, live.usage, output)
 
 
 @operation(
@@ -85,7 +116,8 @@ async def get_job(request: Request) -> Job:
     if not stored.public and not await _is_owner(at, request, stored):
         return _job(row, {}, None)
     content = await at.store.read(stored_jobs.content, row.id)
-    return _job(row, stored.usage, _output(at.coordinator, stored, content and content.output))
+    output = _output(at.coordinator, stored, content.output if content else None)
+    return _job(row, stored.usage, output)
 
 
 @operation(

@@ -14,7 +14,7 @@ from .operations import Operation
 from .schemas import ErrorBody
 
 _REF = "#/components/schemas/{name}"
-_SECURITY = {
+_SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "key": [{"key": []}],
     "session": [{"session": []}, {"cookie": []}],
 }
@@ -31,7 +31,7 @@ def describe(operations: Iterable[Operation], url: str) -> dict[str, Any]:
     """The document that ``/openapi.json`` serves."""
     operations = list(operations)
     types = [t for o in operations for t in (o.body, o.query, o.returns) if _is_struct(t)]
-    schemas, components = msgspec.json.schema_components([*types, ErrorBody], _REF)
+    schemas, components = msgspec.json.schema_components([*types, ErrorBody], ref_template=_REF)
     by_type = dict(zip([*types, ErrorBody], schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for op in operations:
@@ -106,7 +106,9 @@ def _responses(op: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
         statuses.add(400)
     if op.auth:
         statuses.add(401)
-    responses: dict[str, Any] = {str(op.status): _success(op, schemas)}
+    responses: dict[str, Any] = {
+        str(status): _success(op, schemas) for status in (op.status, op.also) if status
+    }
     for status in sorted(statuses):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,

@@ -44,6 +44,8 @@ class Operation(msgspec.Struct, frozen=True):
     body: Any = None
     query: Any = None
     auth: Auth = None
+    #: Another status of success with the same body.
+    also: int | None = None
     #: Statuses besides success; 400 and 422 are added where something is decoded.
     errors: Sequence[int] = ()
 
@@ -84,6 +86,7 @@ def operation(
     body: Any = None,
     query: Any = None,
     auth: Auth = None,
+    also: int | None = None,
     errors: Sequence[int] = (),
 ) -> Callable[[Handler], Operation]:
     """Declare the decorated coroutine as an endpoint.
@@ -94,7 +97,19 @@ def operation(
 
     def wrap(handler: Handler) -> Operation:
         return Operation(
-            method, path, summary, tag, handler, returns, status, media, body, query, auth, errors
+            method,
+            path,
+            summary,
+            tag,
+            handler,
+            returns,
+            status,
+            media,
+            body,
+            query,
+            auth,
+            also,
+            errors,
         )
 
     return wrap

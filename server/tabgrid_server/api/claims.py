@@ -1,0 +1,88 @@
+"""Claims: from what is claimable to a transaction on chain that the wallet signed first."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.requests import Request
+
+from ..auth import client_address
+from ..errors import NotFound
+from ..services import services
+from ..views import claim_view
+from .account import decode_base64
+from .operations import Operation, operation
+from .schemas import Address, Claim, ClaimRequest, Claims, SignedClaim
+from .schemas import Request as Body
+
+
+class ClaimsQuery(Body, frozen=True):
+    wallet: Address
+
+
+@operation(
+    "POST",
+    "/api/claims",
+    tag="Claims",
+    summary="Reserve all that is claimable and get the transaction to sign",
+    body=ClaimRequest,
+    returns=Claim,
+    status=201,
+    auth="session",
+    errors=(409, 429, 503),
+)
+async def create_claim(request: Request, body: ClaimRequest) -> Claim:
+    at = services(request)
+    session = await at.sessions.required(request)
+    at.public_requests.take(client_address(request), time.monotonic())
+    return claim_view(await at.payouts.service.reserve(session.wallet))
+
+
+@operation(
+    "POST",
+    "/api/claims/{claim}/sign",
+    tag="Claims",
+    summary="Hand in the transaction that the wallet signed",
+    body=SignedClaim,
+    returns=Claim,
+    status=202,
+    auth="session",
+    errors=(404, 409, 503),
+)
+async def sign_claim(request: Request, body: SignedClaim) -> Claim:
+    at = services(request)
+    session = await at.sessions.required(request)
+    signed = decode_base64(body.transaction, "transaction")
+    return claim_view(
+        await at.payouts.service.sign(request.path_params["claim"], session.wallet, signed)
+    )
+
+
+@operation(
+    "GET",
+    "/api/claims/{claim}",
+    tag="Claims",
+    summary="How far a claim is",
+    returns=Claim,
+    errors=(404,),
+)
+async def get_claim(request: Request) -> Claim:
+    claim = await services(request).views.claim(request.path_params["claim"])
+    if claim is None:
+        raise NotFound("No claim has this id.")
+    return claim
+
+
+@operation(
+    "GET",
+    "/api/claims",
+    tag="Claims",
+    summary="A wallet's claims, newest first",
+    query=ClaimsQuery,
+    returns=Claims,
+)
+async def list_claims(request: Request, query: ClaimsQuery) -> Claims:
+    return Claims(tuple(await services(request).views.claims(query.wallet)))
+
+
+OPERATIONS: tuple[Operation, ...] = (create_claim, sign_claim, get_claim, list_claims)

@@ -1,0 +1,1 @@
+"""Measurements of this build, each beside something measured in the same run."""

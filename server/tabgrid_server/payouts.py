@@ -1,0 +1,70 @@
+"""The chain as the application has it: opened in the background, so that jobs never wait
+for an RPC that is down; claims are refused with a reason until it answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from .chain.keys import KeyFileError
+from .chain.rpc import Rpc, RpcError
+from .chain.service import ChainUnavailable, ClaimService
+from .chain.treasury import TreasuryError, open_treasury
+from .errors import GridError
+from .settings import Settings
+from .store import Store
+
+log = structlog.get_logger("tabgrid.payouts")
+
+#: An RPC that comes back is noticed within this.
+RETRY_S = 2.0
+
+
+class NoChain(GridError):
+    status, type, code = 503, "server_error", "no_chain"
+
+
+class Payouts:
+    """Opens the treasury and follows claims for as long as the application lives."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._service: ClaimService | None = None
+        #: Address of the token's mint, "" until it is known.
+        self.mint = settings.chain.mint
+
+    @property
+    def service(self) -> ClaimService:
+        """Raises ``NoChain``, ``ChainUnavailable``."""
+        if not self._settings.chain.rpc:
+            raise NoChain("This grid has no chain configured yet; what you earn stays booked.")
+        if self._service is None:
+            raise ChainUnavailable
+        return self._service
+
+    async def welcome(self, wallet: str) -> None:
+        """Do for a new wallet what the local chain's faucet does; never fails."""
+        if self._service is not None:
+            await self._service.welcome(wallet)
+
+    async def run(self) -> None:
+        """Open the treasury, trying until an RPC answers, and follow claims from then on."""
+        chain = self._settings.chain
+        if not chain.rpc:
+            return
+        async with Rpc(chain.rpc) as rpc:
+            while True:
+                try:
+                    treasury = await open_treasury(rpc, chain, self._settings.data)
+                    break
+                except RpcError as error:
+                    log.warning("chain not reachable; trying again", why=str(error))
+                except (TreasuryError, KeyFileError) as error:
+                    log.error("treasury not usable; claims are off", why=str(error))
+                await asyncio.sleep(RETRY_S)
+            self.mint = str(treasury.mint)
+            self._service = ClaimService(self._store, rpc, treasury, chain)
+            log.info("claims are open", treasury=str(treasury.account), mint=self.mint)
+            await self._service.run()
