@@ -11,6 +11,10 @@
  * and, where `fatal.next` is "recycle", starts a fresh one and sends `init` and `start` again.
  */
 
+import type { NodeStatus } from "../generated/status";
+
+export type { NodeStatus };
+
 export type Backend = "webgpu" | "wasm";
 
 /** Why the owner's machine is not to be used just now; as in `tabgrid_wire.messages`. */
@@ -47,30 +51,7 @@ export type ToWorker =
 /** The parts of the start-up that are loaded side by side. */
 export type BootPart = "python" | "onnxruntime" | "node";
 
-export type NodeState = "idle" | "loading" | "ready" | "working" | "paused" | "stopped";
-
-/** Mirrors `tabgrid_node.hosts.NodeStatus`, field by field; tests/unit compares the two. */
-export interface NodeStatus {
-  state: NodeState;
-  /** One plain sentence for the owner. */
-  message: string;
-  backend: string;
-  device: string;
-  wallet: string;
-  download_bytes: number;
-  download_total: number;
-  job: string;
-  job_stage: string;
-  job_done: number;
-  job_total: number;
-  jobs_done: number;
-  /** Base units, sum of this run's settlements. */
-  earned: number;
-  /** Model id to why this device does not run it. */
-  refused: Record<string, string>;
-  /** Seconds until the next connection attempt, 0 when connected. */
-  retry_in: number;
-}
+export type NodeState = NodeStatus["state"];
 
 export type FromWorker =
   /** `loaded` and `total` are bytes as served (0 where unknown); `ms` since `init`. */

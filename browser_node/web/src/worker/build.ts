@@ -1,0 +1,13 @@
+/** Constants that the build puts in: see web/bundle/main.mjs. */
+
+import type { PyodideConfig } from "pyodide/ffi";
+
+declare const TABGRID_BUILD: {
+  version: string;
+  /** For `integrity` of a fetch: "sha256-…". */
+  integrity: { tab: string; snapshot: string };
+  /** Pyodide's lock file without packages: all that the tab needs lies in tab.zip. */
+  lock: NonNullable<PyodideConfig["lockFileContents"]>;
+};
+
+export const BUILD = TABGRID_BUILD;

@@ -1,0 +1,200 @@
+/**
+ * The life of this worker: find out what the device can do, load, run the node, stop.
+ *
+ * Python, ONNX Runtime and the key are loaded side by side. `identity` already starts the
+ * large downloads: whoever signs in is about to start, and signing takes a person seconds.
+ */
+
+import type { PyCallable, PyodideAPI, PyProxy } from "pyodide/ffi";
+import type { BootPart, FromWorker, ToWorker } from "../shared/protocol";
+import { startPython } from "./boot";
+import { Bridge } from "./bridge";
+import { type Capability, findCapability } from "./capability";
+import { Inference } from "./inference";
+import { WorkerKey } from "./keys";
+import { Storage } from "./storage";
+
+type Init = Extract<ToWorker, { kind: "init" }>;
+type Start = Extract<ToWorker, { kind: "start" }>;
+
+/** `tabgrid_node.in_browser.Control`, as JavaScript sees it. */
+interface Control extends PyProxy {
+  run(): Promise<void>;
+  pause(reason: string): void;
+  resume(): void;
+  stop(): void;
+}
+
+interface Parts {
+  python: PyodideAPI;
+  inference: Inference;
+}
+
+/** Held while this device's node runs; another tab of the profile finds it taken. */
+const LOCK = "tabgrid-device";
+
+/** How long a node whose device is gone may take to hand its job back. */
+const FAREWELL_MS = 1000;
+
+export class Engine {
+  private readonly began = performance.now();
+  private readonly capability: Promise<Capability>;
+  private readonly key: Promise<WorkerKey>;
+  private readonly storage: Promise<Storage>;
+  private parts: Promise<Parts> | null = null;
+  private control: Control | null = null;
+  private stopped = false;
+
+  constructor(
+    private readonly init: Init,
+    private readonly post: (message: FromWorker) => void,
+  ) {
+    this.key = WorkerKey.open();
+    this.storage = Storage.open();
+    this.capability = this.findCapability();
+    // Each is awaited, and its failure told, by whoever needs it first.
+    for (const part of [this.key, this.storage, this.capability]) part.catch(() => undefined);
+  }
+
+  async handle(message: Exclude<ToWorker, Init>): Promise<void> {
+    switch (message.kind) {
+      case "identity":
+        return this.identify();
+      case "start":
+        return this.start(message);
+      case "pause":
+        this.control?.pause(message.reason);
+        return;
+      case "resume":
+        this.control?.resume();
+        return;
+      case "stop":
+        this.stopped = true;
+        this.control?.stop();
+    }
+  }
+
+  private async identify(): Promise<void> {
+    const { publicKey, deviceId } = await this.key;
+    this.post({ kind: "identity", workerKey: publicKey, deviceId });
+    await this.load();
+  }
+
+  private async start(message: Start): Promise<void> {
+    const held = await navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => {
+      if (lock) await this.run(message);
+      return lock !== null;
+    });
+    if (!held) this.post({ kind: "duplicate" });
+  }
+
+  private async run({ grids, wallet, settings }: Start): Promise<void> {
+    const { python, inference } = await this.load(settings?.threads);
+    if (this.stopped) return;
+    const bridge = new Bridge(
+      await this.capability,
+      await this.key,
+      await this.storage,
+      inference,
+      settings ?? {},
+      this.post,
+    );
+    const control = this.timed("node", () => makeControl(python, bridge, grids, wallet));
+    this.control = control;
+    try {
+      await control.run();
+    } finally {
+      this.control = null;
+      control.destroy();
+    }
+  }
+
+  /** Python and ONNX Runtime, once, side by side. */
+  private load(threads?: number): Promise<Parts> {
+    this.parts ??= this.loadParts(threads);
+    return this.parts;
+  }
+
+  private async loadParts(threads?: number): Promise<Parts> {
+    const capability = await this.capability;
+    const [python, inference] = await Promise.all([
+      this.part("python", startPython(this.asset)),
+      this.part(
+        "onnxruntime",
+        Inference.open(capability, this.asset, threads ?? capability.threads, (message) => {
+          this.deviceLost(message);
+        }),
+      ),
+    ]);
+    return { python, inference };
+  }
+
+  /** The running job fails by itself and the node then ends; an idle one is ended here. */
+  private deviceLost(message: string): void {
+    this.control?.stop();
+    const recycle = () => this.post({ kind: "fatal", message, next: "recycle" });
+    setTimeout(recycle, this.control ? FAREWELL_MS : 0);
+  }
+
+  private async findCapability(): Promise<Capability> {
+    const found = await findCapability(this.init.forceBackend ?? null);
+    if (this.init.deviceName) found.device = this.init.deviceName.slice(0, 128);
+    const { backend, device, deviceClass, crossOriginIsolated, reason, persistent } = found;
+    this.post({
+      kind: "capability", backend, device, deviceClass, crossOriginIsolated, reason, persistent,
+    });
+    return found;
+  }
+
+  private readonly asset = (logical: string): string => {
+    const url = this.init.assets[logical];
+    if (!url) throw new Error(`the page did not name the file ${logical}; run ./build/web`);
+    return url;
+  };
+
+  private async part<T>(part: BootPart, work: Promise<T>): Promise<T> {
+    this.told(part, false);
+    const result = await work;
+    this.told(part, true);
+    return result;
+  }
+
+  private timed<T>(part: BootPart, work: () => T): T {
+    this.told(part, false);
+    const result = work();
+    this.told(part, true);
+    return result;
+  }
+
+  private told(part: BootPart, done: boolean): void {
+    const ms = Math.round(performance.now() - this.began);
+    this.post({ kind: "boot", part, loaded: bytesOf(part), total: 0, ms, done });
+  }
+}
+
+/** Bytes that this part took from the network so far; 0 for what the browser had kept. */
+function bytesOf(part: BootPart): number {
+  const belongs = {
+    python: /\/(pyodide|snapshot)[.-]/,
+    onnxruntime: /\/ort\//,
+    node: /\/tab\./,
+  }[part];
+  const entries = performance.getEntriesByType("resource") as PerformanceResourceTiming[];
+  return entries
+    .filter(({ name }) => belongs.test(name))
+    .reduce((sum, { transferSize }) => sum + transferSize, 0);
+}
+
+function makeControl(
+  python: PyodideAPI,
+  bridge: Bridge,
+  grids: string[],
+  wallet: string,
+): Control {
+  const module = python.pyimport("tabgrid_node.in_browser") as PyProxy & { control: PyCallable };
+  try {
+    return module.control(bridge, JSON.stringify(grids), wallet) as Control;
+  } finally {
+    module.destroy();
+  }
+}

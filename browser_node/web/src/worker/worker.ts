@@ -1,0 +1,29 @@
+/**
+ * The worker's entry: binds messages from the page to what runs here, and nothing else.
+ *
+ * init → (identity) → start → pause, resume, stop. One worker per device: the lock is held
+ * from `start` until the worker ends.
+ */
+
+import type { FromWorker, ToWorker } from "../shared/protocol";
+import { Engine } from "./engine";
+
+const post = (message: FromWorker): void => self.postMessage(message);
+let engine: Engine | null = null;
+
+function fatal(error: unknown, next: "recycle" | "give-up"): void {
+  const message = error instanceof Error ? error.message : String(error);
+  post({ kind: "fatal", message: message.slice(0, 500), next });
+}
+
+async function handle(message: ToWorker): Promise<void> {
+  if (message.kind === "init") engine = new Engine(message, post);
+  else if (!engine) throw new Error(`"${message.kind}" came before "init"`);
+  else await engine.handle(message);
+}
+
+self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
+  handle(data).catch((error: unknown) => fatal(error, "give-up"));
+};
+// Whatever nobody awaited is a fault of this program or of the device: start afresh.
+self.onunhandledrejection = ({ reason }) => fatal(reason, "recycle");
