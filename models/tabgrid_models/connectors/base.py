@@ -61,7 +61,7 @@ class Connector(Protocol, Generic[InputT, OutputT]):
     Input: type[InputT]
     Output: type[OutputT]
     #: What a manifest's ``config`` must hold.
-    Config: type[msgspec.Struct]
+    Config: type[Any]
 
     def validate(self, input: InputT, manifest: Manifest) -> None:
         """Raise ``InvalidInput`` for what the types alone cannot rule out."""
