@@ -6,6 +6,7 @@
  */
 
 import type { Session } from "../generated/api.js";
+import { enhance } from "../lib/enhance.js";
 import type { NodeStatus, PauseReason } from "../shared/protocol.js";
 import { registerDemoWallet } from "../wallet/demo_wallet.js";
 import { Api } from "./node/api.js";
@@ -15,7 +16,7 @@ import { button } from "./node/dom.js";
 import { Engine, type EngineView } from "./node/engine.js";
 import { InstrumentPanel } from "./node/instrument_panel.js";
 import { MoneyPanel } from "./node/money_panel.js";
-import { readPageData, tokenOf } from "./node/page_data.js";
+import { chainOf, readPageData, tokenOf } from "./node/page_data.js";
 import { Settings } from "./node/settings.js";
 import { WalletPanel } from "./node/wallet_panel.js";
 import type { Situation } from "./node/words.js";
@@ -47,7 +48,7 @@ class NodePage {
   private readonly money = new MoneyPanel(
     this.api,
     tokenOf(this.data),
-    `solana:${this.data.chain.cluster}`,
+    chainOf(this.data),
     () => this.wallet.offer,
   );
   private pausedByOwner = false;
@@ -179,4 +180,5 @@ class NodePage {
 }
 
 if (readPageData().chain.local) registerDemoWallet();
+enhance();
 new NodePage();

@@ -5,8 +5,8 @@ const ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 /** Base58, as Solana writes keys; meant for 32 to 64 bytes (it is quadratic). */
 export function base58(bytes: ArrayLike<number>): string {
   const digits: number[] = [];
-  for (let i = 0; i < bytes.length; i++) {
-    let carry = bytes[i] ?? 0;
+  for (const byte of Array.from(bytes)) {
+    let carry = byte;
     for (let j = 0; j < digits.length; j++) {
       carry += (digits[j] ?? 0) * 256;
       digits[j] = carry % 58;

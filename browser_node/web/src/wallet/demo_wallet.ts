@@ -9,16 +9,16 @@
 
 import type { Wallet, WalletAccount } from "@wallet-standard/base";
 import type { StandardEventsListeners } from "@wallet-standard/features";
-import type {
-  SolanaSignInInput,
-  SolanaSignInOutput,
-  SolanaSignMessageInput,
-  SolanaSignMessageOutput,
-  SolanaSignTransactionInput,
-  SolanaSignTransactionOutput,
-} from "@solana/wallet-standard-features";
 
 import { base58, sameBytes } from "./bytes.js";
+import type {
+  SignInInput,
+  SignInOutput,
+  SignMessageInput,
+  SignMessageOutput,
+  SignTransactionInput,
+  SignTransactionOutput,
+} from "./features.js";
 import { signInText } from "./sign_in_text.js";
 
 const CHAINS = ["solana:localnet"] as const;
@@ -54,7 +54,12 @@ export function demoWallet(): Wallet {
     return { accounts };
   }
 
-  async function signIn(...inputs: readonly SolanaSignInInput[]): Promise<SolanaSignInOutput[]> {
+  function disconnect(): Promise<void> {
+    show([]);
+    return Promise.resolve();
+  }
+
+  async function signIn(...inputs: readonly SignInInput[]): Promise<SignInOutput[]> {
     const account = await accountOf(await demoKey());
     await connect();
     return Promise.all(
@@ -67,8 +72,8 @@ export function demoWallet(): Wallet {
   }
 
   const signMessage = (
-    ...inputs: readonly SolanaSignMessageInput[]
-  ): Promise<SolanaSignMessageOutput[]> =>
+    ...inputs: readonly SignMessageInput[]
+  ): Promise<SignMessageOutput[]> =>
     Promise.all(
       inputs.map(async ({ message }) => ({
         signedMessage: message,
@@ -77,8 +82,8 @@ export function demoWallet(): Wallet {
     );
 
   const signTransaction = (
-    ...inputs: readonly SolanaSignTransactionInput[]
-  ): Promise<SolanaSignTransactionOutput[]> =>
+    ...inputs: readonly SignTransactionInput[]
+  ): Promise<SignTransactionOutput[]> =>
     Promise.all(
       inputs.map(async ({ account, transaction }) => ({
         signedTransaction: await signedBy(Uint8Array.from(account.publicKey), transaction),
@@ -95,7 +100,7 @@ export function demoWallet(): Wallet {
     },
     features: {
       "standard:connect": { version: "1.0.0", connect },
-      "standard:disconnect": { version: "1.0.0", disconnect: async () => show([]) },
+      "standard:disconnect": { version: "1.0.0", disconnect },
       "standard:events": {
         version: "1.0.0",
         on: (_event: "change", listener: StandardEventsListeners["change"]) => {
@@ -178,7 +183,7 @@ async function loadOrMakeKey(): Promise<CryptoKeyPair> {
     // Two tabs may get here together: `add` lets only the first one write.
     const write = database.transaction("keys", "readwrite").objectStore("keys").add(made, "wallet");
     await settled(write).catch(() => undefined);
-    return (await readKey(database)) ?? (made as CryptoKeyPair);
+    return (await readKey(database)) ?? made;
   } finally {
     database.close();
   }

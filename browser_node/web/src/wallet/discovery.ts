@@ -10,21 +10,12 @@ import type {
   StandardDisconnectFeature,
   StandardEventsFeature,
 } from "@wallet-standard/features";
-import type {
-  SolanaSignInFeature,
-  SolanaSignMessageFeature,
-  SolanaSignTransactionFeature,
-} from "@solana/wallet-standard-features";
+
+import type { SolanaFeatures } from "./features.js";
 
 /** What a wallet may offer; a page must look before it uses. */
 export type Features = StandardConnectFeature &
-  Partial<
-    StandardDisconnectFeature &
-      StandardEventsFeature &
-      SolanaSignInFeature &
-      SolanaSignMessageFeature &
-      SolanaSignTransactionFeature
-  >;
+  Partial<StandardDisconnectFeature & StandardEventsFeature & SolanaFeatures>;
 
 /** A wallet that can be used here. */
 export interface Offer {

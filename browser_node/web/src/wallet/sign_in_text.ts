@@ -1,8 +1,8 @@
 /** The text of Sign In With Solana for an input, byte for byte as the standard's grammar has it. */
 
-import type { SolanaSignInInput } from "@solana/wallet-standard-features";
+import type { SignInInput } from "./features.js";
 
-export function signInText(input: SolanaSignInInput): string {
+export function signInText(input: SignInInput): string {
   const domain = input.domain ?? window.location.host;
   const head = `${domain} wants you to sign in with your Solana account:\n${input.address ?? ""}`;
   const fields = Object.entries({

@@ -21,7 +21,7 @@ export class Conditions {
 
   private async watchBattery(): Promise<void> {
     const { getBattery } = navigator as { getBattery?: () => Promise<Battery> };
-    if (!getBattery) return hideBatterySetting();
+    if (!getBattery) { hideBatterySetting(); return; }
     try {
       const battery = await getBattery.call(navigator);
       const power = (): void => {

@@ -1,21 +1,9 @@
-/** The few things this page does to its document. */
+/** What this page does to its document beyond lib/dom, and what it keeps between visits. */
 
-type Constructor<T> = new (...args: never[]) => T;
+import { byId, setText } from "../../lib/dom.js";
 
-/** The element of the template with this id; a template without it is a mistake of ours. */
-export function element<T extends HTMLElement>(id: string, type: Constructor<T>): T {
-  const found = document.getElementById(id);
-  if (!(found instanceof type)) throw new Error(`the page has no #${id}`);
-  return found;
-}
-
-export const html = (id: string): HTMLElement => element(id, HTMLElement);
-export const button = (id: string): HTMLButtonElement => element(id, HTMLButtonElement);
-
-/** Write only what changes, so that screen readers hear only what changes. */
-export function setText(target: HTMLElement, text: string): void {
-  if (target.textContent !== text) target.textContent = text;
-}
+export const html = (id: string): HTMLElement => byId(id, HTMLElement);
+export const button = (id: string): HTMLButtonElement => byId(id, HTMLButtonElement);
 
 export function setData(target: HTMLElement, key: string, value: string): void {
   if (target.dataset[key] !== value) target.dataset[key] = value;
@@ -23,7 +11,7 @@ export function setData(target: HTMLElement, key: string, value: string): void {
 
 /** A progress bar and its words; a total of 0 is "not known yet" and moves nothing. */
 export function setMeter(id: string, done: number, total: number, text: string): void {
-  const bar = element(`${id}-bar`, HTMLProgressElement);
+  const bar = byId(`${id}-bar`, HTMLProgressElement);
   bar.max = Math.max(total, 1);
   bar.value = Math.min(done, total);
   setText(html(`${id}-text`), text);

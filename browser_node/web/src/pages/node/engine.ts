@@ -49,6 +49,11 @@ export interface EngineOptions {
   onChange(view: EngineView): void;
 }
 
+interface Waiting {
+  resolve(identity: WorkerIdentity): void;
+  reject(error: Error): void;
+}
+
 /** Seconds before each fresh worker after a crash; after the last one a person decides. */
 const RECYCLE_WAITS_S = [2, 8, 30] as const;
 /** A worker that lived this long was healthy: its crash starts the count again. */
@@ -74,27 +79,26 @@ export class Engine {
   private leaving: Promise<void> = Promise.resolve();
   private wanted: Wanted | null = null;
   private view: EngineView = OFF;
+  private toldPause: PauseReason | undefined;
   private crashes = 0;
   private startedAt = 0;
   private timer = 0;
   private known: WorkerIdentity | null = null;
-  private waiting: ((identity: WorkerIdentity) => void)[] = [];
+  private readonly waiting = new Set<Waiting>();
 
   constructor(private readonly options: EngineOptions) {}
 
   /** The worker's public key and this device's id; makes a worker where there is none. */
-  async identity(): Promise<WorkerIdentity> {
-    if (this.known) return this.known;
+  identity(): Promise<WorkerIdentity> {
+    if (this.known) return Promise.resolve(this.known);
     this.spawn();
     this.post({ kind: "identity" });
-    return new Promise((resolve, reject) => {
-      const late = new Error("The worker of this page did not start. Reload the page.");
-      const timer = setTimeout(() => reject(late), IDENTITY_MS);
-      this.waiting.push((identity) => {
-        clearTimeout(timer);
-        resolve(identity);
-      });
+    const answer = new Promise<WorkerIdentity>((resolve, reject) => {
+      this.waiting.add({ resolve, reject });
+      const late = (): void => reject(new Error("The worker of this page did not start."));
+      setTimeout(late, IDENTITY_MS);
     });
+    return answer.finally(() => this.waiting.clear());
   }
 
   async start(wanted: Wanted): Promise<void> {
@@ -103,19 +107,17 @@ export class Engine {
     this.show({ ...this.view, state: "booting", status: null, trouble: "", retryAt: 0 });
     await this.leaving;
     if (this.wanted !== wanted) return;
-    if (this.backend !== this.options.forceBackend()) this.release()?.terminate();
+    // A worker made for the sign-in runs with the defaults.
+    const asked = this.options.forceBackend() !== this.backend;
+    if (asked || wanted.settings.threads !== undefined) this.release()?.terminate();
     this.run();
   }
 
   /** Pause or take up again; several reasons may hold at once. */
   setPauses(pauses: ReadonlySet<PauseReason>): void {
     if (!this.wanted) return;
-    const before = this.wanted.pauses;
     this.wanted = { ...this.wanted, pauses };
-    if (this.view.state !== "running" && this.view.state !== "booting") return;
-    const [reason] = pauses;
-    if (reason !== undefined && !before.has(reason)) this.post({ kind: "pause", reason });
-    if (reason === undefined && before.size > 0) this.post({ kind: "resume" });
+    this.tellPause();
   }
 
   /** The page is stopped at once; the worker gets a moment to say goodbye. */
@@ -142,10 +144,18 @@ export class Engine {
     this.spawn();
     this.startedAt = performance.now();
     this.show({ ...this.view, state: "booting", status: null, trouble: "", retryAt: 0 });
-    const { grids, wallet, settings, pauses } = wanted;
+    this.toldPause = undefined;
+    const { grids, wallet, settings } = wanted;
     this.post({ kind: "start", grids: [...grids], wallet, settings });
-    const [reason] = pauses;
-    if (reason !== undefined) this.post({ kind: "pause", reason });
+  }
+
+  /** A node that is still loading hears nothing: it is told with its first sign of life. */
+  private tellPause(): void {
+    if (this.view.state !== "running") return;
+    const [reason] = this.wanted?.pauses ?? [];
+    if (reason === this.toldPause) return;
+    this.toldPause = reason;
+    this.post(reason === undefined ? { kind: "resume" } : { kind: "pause", reason });
   }
 
   private spawn(): void {
@@ -156,7 +166,9 @@ export class Engine {
     worker.onmessage = ({ data }: MessageEvent<FromWorker>) => this.hear(data);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.crashed(event.message || "the worker could not be loaded");
+      const message = event.message || "The worker could not be loaded.";
+      this.failWaiting(message);
+      this.crashed(message);
     };
     this.worker = worker;
     this.view = { ...this.view, boot: new Map() };
@@ -165,38 +177,47 @@ export class Engine {
 
   private hear(message: FromWorker): void {
     switch (message.kind) {
-      case "boot":
-        return this.show({
-          ...this.view,
-          boot: new Map(this.view.boot).set(message.part, message),
-        });
+      case "boot": {
+        const boot = new Map(this.view.boot).set(message.part, message);
+        this.show({ ...this.view, boot });
+        break;
+      }
       case "capability":
-        return this.show({ ...this.view, capability: message });
+        this.show({ ...this.view, capability: message });
+        break;
       case "identity":
-        return this.learn({ workerKey: message.workerKey, deviceId: message.deviceId });
+        this.known = { workerKey: message.workerKey, deviceId: message.deviceId };
+        for (const one of this.waiting) one.resolve(this.known);
+        break;
       case "status":
-        if (!this.wanted) return;
-        return this.show({ ...this.view, state: "running", status: message.status });
+        if (!this.wanted) break;
+        this.show({ ...this.view, state: "running", status: message.status });
+        this.tellPause();
+        break;
       case "duplicate":
-        return this.end("duplicate", "");
+        this.end("duplicate", "");
+        break;
       case "fatal":
-        if (message.next === "give-up") return this.end("gave-up", message.message);
-        return this.crashed(message.message);
+        this.failWaiting(message.message);
+        if (message.next === "recycle") this.crashed(message.message);
+        else this.end("gave-up", message.message);
     }
   }
 
-  private learn(identity: WorkerIdentity): void {
-    this.known = identity;
-    for (const resolve of this.waiting.splice(0)) resolve(identity);
+  private failWaiting(message: string): void {
+    for (const one of this.waiting) one.reject(new Error(message));
   }
 
   private crashed(message: string): void {
-    if (!this.wanted) return void this.release()?.terminate();
+    this.release()?.terminate();
+    if (!this.wanted) return;
     if (performance.now() - this.startedAt > HEALTHY_MS) this.crashes = 0;
     const wait = RECYCLE_WAITS_S[this.crashes];
-    if (wait === undefined) return this.end("gave-up", message);
+    if (wait === undefined) {
+      this.end("gave-up", message);
+      return;
+    }
     this.crashes += 1;
-    this.release()?.terminate();
     this.timer = window.setTimeout(() => this.run(), wait * 1_000);
     const retryAt = performance.now() + wait * 1_000;
     this.show({ ...this.view, state: "recycling", status: null, trouble: message, retryAt });

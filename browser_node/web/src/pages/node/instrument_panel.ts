@@ -1,13 +1,13 @@
 /** What the machine is doing: state, backend, progress, notices. Draws; decides nothing. */
 
 import type { Grid } from "../../generated/api.js";
+import { byId, setText } from "../../lib/dom.js";
+import { backend as backendName, short } from "../../lib/format.js";
 import type { NodeStatus } from "../../shared/protocol.js";
-import { button, element, html, setData, setMeter, setText } from "./dom.js";
-import type { Boot, EngineView } from "./engine.js";
-import { formatMegabytes, shortAddress } from "./money.js";
+import { button, html, setData, setMeter } from "./dom.js";
+import type { Boot, Capability, EngineView } from "./engine.js";
+import { megabytes } from "./units.js";
 import { hint, message, notice, type Notice, type Situation } from "./words.js";
-
-const BACKENDS: Record<string, string> = { webgpu: "WebGPU", wasm: "WASM" };
 
 export interface Controls {
   readonly canStart: boolean;
@@ -63,14 +63,13 @@ export class InstrumentPanel {
 
   private renderMachine({ engine, isolated, gpu }: Situation): void {
     const { capability, status } = engine;
-    const backend = status?.backend || capability?.backend || "";
-    if (backend) setText(html("backend"), BACKENDS[backend] ?? backend);
-    if (backend) setData(html("backend"), "backend", backend);
-    setText(html("device"), status?.device || capability?.device || "");
+    const machine = status?.backend ? status : capability;
+    if (machine) setText(html("backend"), backendName(machine.backend));
+    if (machine) setData(html("backend"), "backend", machine.backend);
+    setText(html("device"), machine?.device ?? "");
     setText(html("fact-isolation"), isolated ? "yes" : "no: one thread only");
     const offered = gpu ? "offered, checked at the start" : "not in this browser";
-    const found = capability?.backend === "webgpu" ? "in use" : capability?.reason || "not in use";
-    setText(html("fact-webgpu"), capability ? found : offered);
+    setText(html("fact-webgpu"), capability ? webgpuFact(capability) : offered);
     if (capability) setText(html("fact-storage"), capability.persistent ? "yes" : "no: this visit only");
   }
 
@@ -124,27 +123,32 @@ function stateOf({ state, status }: EngineView): string {
   }
 }
 
+function webgpuFact({ backend, reason }: Capability): string {
+  if (backend === "webgpu") return "in use";
+  return reason === "" ? "not in use" : reason;
+}
+
 function renderPart({ part, loaded, total, done }: Boot): void {
-  const bar = element(`boot-${part}`, HTMLProgressElement);
+  const bar = byId(`boot-${part}`, HTMLProgressElement);
   bar.value = done ? 1 : total > 0 ? Math.min(1, loaded / total) : 0;
-  setText(html(`boot-${part}-text`), done ? "loaded" : formatMegabytes(loaded));
+  setText(html(`boot-${part}-text`), done ? "loaded" : megabytes(loaded));
 }
 
 function renderDownload(status: NodeStatus | null): void {
   const done = status?.download_bytes ?? 0;
   const total = status?.download_total ?? 0;
-  html("download").hidden = total === 0;
-  setMeter("download", done, total, `${formatMegabytes(done)} of ${formatMegabytes(total)}`);
+  html("download").hidden = total === 0 || (done >= total && status?.state !== "loading");
+  setMeter("download", done, total, `${megabytes(done)} of ${megabytes(total)}`);
 }
 
 function renderJob(status: NodeStatus | null): void {
   const job = status?.job ?? "";
   html("job").hidden = job === "";
   if (!status || job === "") return;
-  const link = element("job-link", HTMLAnchorElement);
+  const link = byId("job-link", HTMLAnchorElement);
   link.href = `/explorer/jobs/${job}`;
   link.title = job;
-  setText(link, shortAddress(job));
+  setText(link, short(job));
   const { job_done, job_total, job_stage } = status;
   const share = job_total > 0 ? `${job_done} of ${job_total}` : "";
   setMeter("job", job_done, job_total, [share, job_stage].filter(Boolean).join(", "));

@@ -1,12 +1,14 @@
 /** What the wallet has earned, what of it is free, and the way of a claim. */
 
 import type { Claim, Token, Wallet } from "../../generated/api.js";
+import { byId, setText } from "../../lib/dom.js";
+import { amount as words, short } from "../../lib/format.js";
 import { followClaim, isOver, makeClaim } from "../../wallet/claim.js";
 import type { Offer } from "../../wallet/discovery.js";
 import { WalletError } from "../../wallet/errors.js";
 import { ApiError, type Api } from "./api.js";
-import { button, element, html, setData, setText } from "./dom.js";
-import { formatAmount, formatSeconds, shortAddress } from "./money.js";
+import { button, html, setData } from "./dom.js";
+import { countdown } from "./units.js";
 import { claimWords } from "./words.js";
 
 /** Between two looks at the wallet's figures when nothing happens. */
@@ -66,7 +68,7 @@ export class MoneyPanel {
     const release = this.figures?.next_release_at ?? null;
     const left = release === null ? null : release - this.api.serverNow();
     const due = left !== null && left < 0;
-    setText(html("next-release"), left === null ? "none due" : due ? "now" : `in ${formatSeconds(left)}`);
+    setText(html("next-release"), left === null ? "none due" : due ? "now" : `in ${countdown(left)}`);
     const since = (Date.now() - this.lastLook) / 1_000;
     if (!document.hidden && (since > POLL_S || (due && since > 1))) void this.look();
   }
@@ -98,7 +100,7 @@ export class MoneyPanel {
 
   private render(): void {
     const figures = this.figures;
-    const amount = (units: number): string => formatAmount(units, figures?.token ?? this.token);
+    const amount = (units: number): string => words(units, figures?.token ?? this.token);
     const { earned, jobs } = this.run;
     setText(html("earned"), amount(Math.max(figures?.earned ?? 0, earned)));
     setText(html("jobs-done"), String(Math.max(figures?.jobs_done ?? 0, jobs)));
@@ -122,7 +124,8 @@ export class MoneyPanel {
     const offer = this.wallet();
     if (!offer) {
       const text = "The wallet you signed in with is not in this browser now. Unlock or install it.";
-      return this.showTrouble(text);
+      this.showTrouble(text);
+      return;
     }
     await this.during(() =>
       makeClaim({ offer, address, chain: this.chain }, this.api, wait, (claim) => this.showClaim(claim)),
@@ -165,15 +168,15 @@ export class MoneyPanel {
   private showClaim(claim: Claim): void {
     if (claim.wallet !== this.address) return;
     this.open = claim.state === "reserved" ? claim : null;
-    const amount = formatAmount(claim.amount, this.figures?.token ?? this.token);
+    const amount = words(claim.amount, this.figures?.token ?? this.token);
     setText(html("claim-status"), claimWords(claim, amount));
     setData(html("claim-status"), "state", claim.state);
-    const link = element("claim-link", HTMLAnchorElement);
+    const link = byId("claim-link", HTMLAnchorElement);
     link.hidden = claim.signature === null;
     if (claim.signature !== null) {
       link.href = `/explorer/wallets/${claim.wallet}`;
       link.title = claim.signature;
-      setText(link, shortAddress(claim.signature));
+      setText(link, short(claim.signature));
     }
     this.lookSoon();
     this.render();

@@ -1,7 +1,8 @@
 /** The owner's controls: which grids, how much of the machine; kept in this browser. */
 
+import { byId, setText } from "../../lib/dom.js";
 import type { Backend, NodeSettings } from "../../shared/protocol.js";
-import { element, html, recall, remember, setText } from "./dom.js";
+import { html, recall, remember } from "./dom.js";
 
 const SETTINGS_KEY = "tabgrid.settings";
 const GRIDS_KEY = "tabgrid.grids";
@@ -14,10 +15,10 @@ interface Kept {
 }
 
 const fields = {
-  backend: () => element("setting-backend", HTMLSelectElement),
-  threads: () => element("setting-threads", HTMLInputElement),
-  download: () => element("setting-download", HTMLInputElement),
-  battery: () => element("setting-battery", HTMLInputElement),
+  backend: () => byId("setting-backend", HTMLSelectElement),
+  threads: () => byId("setting-threads", HTMLInputElement),
+  download: () => byId("setting-download", HTMLInputElement),
+  battery: () => byId("setting-battery", HTMLInputElement),
 };
 
 export class Settings {

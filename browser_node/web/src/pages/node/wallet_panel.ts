@@ -1,15 +1,17 @@
 /** Who the owner is: the list of wallets, signing in and out, the session of an earlier visit. */
 
 import type { Session } from "../../generated/api.js";
+import { byId, setText } from "../../lib/dom.js";
+import { short } from "../../lib/format.js";
 import { type Offer, watchAccounts, watchWallets } from "../../wallet/discovery.js";
 import { asWalletError, WalletError } from "../../wallet/errors.js";
 import { signIn, type WorkerIdentity } from "../../wallet/sign_in.js";
 import { ApiError, type Api } from "./api.js";
-import { button, element, html, recall, remember, setData, setText } from "./dom.js";
-import { shortAddress } from "./money.js";
+import { button, html, recall, remember, setData } from "./dom.js";
 
 /** Slug of the wallet last signed in with, to find it again for a claim. */
 const WALLET_KEY = "tabgrid.wallet";
+const EXPIRED = "Your sign-in has expired. Sign in again to go on.";
 /** setTimeout's largest delay; a longer session looks again then. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -31,7 +33,7 @@ export class WalletPanel {
   constructor(private readonly options: WalletPanelOptions) {
     button("connect-wallet").addEventListener("click", () => this.toggleList());
     button("sign-out").addEventListener("click", () => void this.signOut());
-    options.api.onSessionLost = () => this.lose("Your sign-in has expired. Sign in again to go on.");
+    options.api.onSessionLost = () => this.lose(EXPIRED);
     watchWallets((offers) => {
       this.offers = offers;
       this.renderList();
@@ -49,10 +51,11 @@ export class WalletPanel {
     return this.offers.find((offer) => offer.slug === slug) ?? null;
   }
 
-  /** Take up the session of an earlier visit. */
+  /** Take up the session of an earlier visit. A first visit asks nothing: there is none. */
   async restore(): Promise<void> {
+    const before = recall(WALLET_KEY) !== null;
     try {
-      this.set(await this.options.api.session());
+      this.set(before ? await this.options.api.session() : null);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.set(null);
@@ -77,21 +80,21 @@ export class WalletPanel {
   private renderList(): void {
     const list = html("wallet-list");
     html("wallet-none").hidden = list.hidden || this.offers.length > 0;
-    const shown = [...list.children].map((item) => (item as HTMLElement).dataset["slug"]);
+    const shown = [...list.children].map((item) => (item as HTMLElement).dataset.slug);
     if (shown.join() === this.offers.map((offer) => offer.slug).join()) return;
     list.replaceChildren(...this.offers.map((offer) => this.option(offer)));
   }
 
   private option(offer: Offer): HTMLElement {
-    const template = element("wallet-option", HTMLTemplateElement);
+    const template = byId("wallet-option", HTMLTemplateElement);
     const item = template.content.firstElementChild?.cloneNode(true) as HTMLElement;
-    item.dataset["slug"] = offer.slug;
+    item.dataset.slug = offer.slug;
     const choose = item.querySelector("button");
     const icon = item.querySelector("img");
     const name = item.querySelector<HTMLElement>(".wallet-name");
     const note = item.querySelector<HTMLElement>(".wallet-note");
     if (!choose || !icon || !name || !note) throw new Error("the page's #wallet-option is not whole");
-    choose.dataset["testid"] = `wallet-option-${offer.slug}`;
+    choose.dataset.testid = `wallet-option-${offer.slug}`;
     choose.addEventListener("click", () => void this.signIn(offer));
     if (offer.icon === null) icon.hidden = true;
     else icon.src = offer.icon;
@@ -117,10 +120,10 @@ export class WalletPanel {
   }
 
   private sayTrouble(error: unknown, offer: Offer): void {
-    if (error instanceof ApiError) return this.say(`Not signed in. ${error.message}`);
-    const trouble = error instanceof WalletError ? error : asWalletError(error, offer.name, "sign in");
-    if (trouble.trouble !== "refused") return this.say(trouble.message);
-    this.say(`${trouble.message} Choose a wallet to try again.`, "waiting");
+    if (error instanceof WalletError && error.trouble === "refused") {
+      this.say(`${error.message} Choose a wallet to try again.`, "waiting");
+    } else if (error instanceof Error) this.say(`Not signed in. ${error.message}`);
+    else this.say(asWalletError(error, offer.name, "sign in").message);
   }
 
   private async signOut(): Promise<void> {
@@ -149,13 +152,13 @@ export class WalletPanel {
   }
 
   private renderSession({ wallet, expires_at }: Session): void {
-    const link = element("wallet-address", HTMLAnchorElement);
+    const link = byId("wallet-address", HTMLAnchorElement);
     link.href = `/explorer/wallets/${wallet}`;
     link.title = wallet;
-    setText(link, shortAddress(wallet));
+    setText(link, short(wallet));
     setData(button("wallet-copy"), "copy", wallet);
     const until = new Date(expires_at * 1_000);
-    const time = element("wallet-expires", HTMLTimeElement);
+    const time = byId("wallet-expires", HTMLTimeElement);
     time.dateTime = until.toISOString();
     setText(time, until.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }));
     html("wallet-list").hidden = true;
@@ -166,8 +169,8 @@ export class WalletPanel {
     clearTimeout(this.expiry);
     if (!this.current) return;
     const left = (this.current.expires_at - this.options.api.serverNow()) * 1_000;
-    if (left <= 0) return this.lose("Your sign-in has expired. Sign in again to go on.");
-    this.expiry = window.setTimeout(() => this.watchExpiry(), Math.min(left, LONGEST_TIMER_MS));
+    if (left <= 0) this.lose(EXPIRED);
+    else this.expiry = window.setTimeout(() => this.watchExpiry(), Math.min(left, LONGEST_TIMER_MS));
   }
 
   /** The owner switched accounts in the wallet: this tab keeps earning to the one signed in. */
@@ -179,12 +182,11 @@ export class WalletPanel {
     this.unwatch = watchAccounts(offer, (accounts) => {
       const [first] = accounts;
       const same = !first || accounts.some((account) => account.address === session.wallet);
-      if (same) return this.say("");
-      this.say(
-        `${offer.name} now shows ${shortAddress(first.address)}. This tab goes on earning to ` +
-          `${shortAddress(session.wallet)}; sign out to change that.`,
-        "waiting",
-      );
+      const text = same
+        ? ""
+        : `${offer.name} now shows ${short(first.address)}. This tab goes on earning to ` +
+          `${short(session.wallet)}; sign out to change that.`;
+      this.say(text, "waiting");
     });
   }
 

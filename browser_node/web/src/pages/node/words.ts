@@ -2,7 +2,7 @@
 
 import type { Claim } from "../../generated/api.js";
 import type { EngineView } from "./engine.js";
-import { formatSeconds } from "./money.js";
+import { countdown } from "./units.js";
 
 export type Tone = "" | "good" | "waiting" | "wrong";
 
@@ -71,7 +71,7 @@ function stoppedText(s: Situation): string {
 
 /** The small line under the buttons; `now` is `performance.now()`, `retryIn` in seconds. */
 export function hint(s: Situation, retryIn: number): string {
-  if (retryIn > 0) return `Next try in ${formatSeconds(retryIn)}.`;
+  if (retryIn > 0) return `Next try in ${countdown(retryIn)}.`;
   if (s.engine.state === "off" && !s.signedIn) return "Connect a wallet and choose a grid first.";
   if (s.engine.state === "off" && s.grids === 0) return "Choose a grid first.";
   return "Closing this tab is always safe.";
@@ -134,8 +134,8 @@ function webgpu({ engine, gpu, chosenWasm }: Situation): Notice | null {
   if (chosenWasm) return null;
   const capability = engine.capability;
   if (capability ? capability.backend === "webgpu" : gpu) return null;
-  const reason = capability?.reason || "This browser has no WebGPU";
-  const text = `${sentence(reason)} This tab computes with WASM on the processor: slower, and it earns less.`;
+  const reason = sentence(capability?.reason ?? "This browser has no WebGPU");
+  const text = `${reason} This tab computes with WASM on the processor: slower, and it earns less.`;
   return { title: "No WebGPU here.", text, tone: "waiting" };
 }
 
