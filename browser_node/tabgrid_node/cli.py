@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from solders.keypair import Keypair
 
     from .hosts import NodeStatus
+
+#: Told whenever the node's status has changed.
+Show = Callable[["NodeStatus"], None]
+
+Show = Callable[["NodeStatus"], None]
 
 #: A tab takes one job at a time; several hide the round trip of a fast machine.
 CAPACITY = click.IntRange(1, 16)
@@ -58,6 +65,16 @@ def default_cache() -> Path:
 @click.option("--domain", default="", help="Domain of the sign-in, where it is not the URL's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per change of status.")
 @click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write wallet and pid there, as JSON, once it can take jobs.",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Written once it takes jobs: JSON with wallet and pid.",
+)
+@click.option(
     "--self-test",
     "library",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -68,8 +85,10 @@ def node(
     create: bool,
     url: str | None,
     grids: tuple[str, ...],
+    ready_file: Path | None,
     library: Path | None,
     as_json: bool,
+    ready_file: Path | None,
     **options: Any,
 ) -> None:
     """Run a node: sign in with a wallet, load the grid's models, earn by answering jobs.
@@ -83,7 +102,9 @@ def node(
     if not url.startswith(("http://", "https://")):
         raise click.UsageError(f"--url must begin with http:// or https://, not {url!r}.")
     wallet = open_wallet(keypair, create)
-    show = show_json if as_json else Lines()
+    show: Show = show_json if as_json else Lines()
+    if ready_file:
+        show = WhenReady(ready_file, {"wallet": str(wallet.pubkey()), "pid": os.getpid()}, show)
     sys.exit(asyncio.run(serve(wallet, url, grids, show, **options)))
 
 
@@ -101,7 +122,7 @@ async def serve(
     wallet: Keypair,
     url: str,
     grids: tuple[str, ...],
-    show: Any,
+    show: Show,
     *,
     threads: int,
     capacity: int,
@@ -114,6 +135,10 @@ async def serve(
     from .native import NativeHost
     from .node import Node
 
+    def on_status(status: NodeStatus) -> None:
+        for show in shows:
+            show(status)
+
     host = NativeHost(
         url,
         wallet,
@@ -121,7 +146,7 @@ async def serve(
         threads=threads,
         device_id=device_id,
         domain=domain,
-        on_status=show,
+        on_status=on_status,
     )
     node = Node(host, grids, str(wallet.pubkey()), agent=agent(), capacity=capacity)
     loop = asyncio.get_running_loop()
@@ -168,6 +193,21 @@ def agent() -> str:
     return f"tabgrid/{version('tabgrid')}"
 
 
+class ReadyFile:
+    """Tells whoever started this process that jobs can come."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._written = False
+
+    def __call__(self, status: NodeStatus) -> None:
+        if status.state == "ready" and not self._written:
+            self._written = True
+            new = self._path.with_name(f"{self._path.name}.new")
+            new.write_text(json.dumps({"wallet": status.wallet, "pid": os.getpid()}))
+            new.replace(self._path)
+
+
 def show_json(status: NodeStatus) -> None:
     import msgspec
 
@@ -189,3 +229,19 @@ class Lines:
             # Whoever reads this through a pipe may be gone; the node works on.
             with contextlib.suppress(BrokenPipeError):
                 click.echo(f"{status.state}: {status.message}")
+
+
+class WhenReady:
+    """Writes a file, whole or not at all, when the node can take jobs for the first time."""
+
+    def __init__(self, file: Path, told: dict[str, Any], show: Show) -> None:
+        self._file, self._told, self._show = file, told, show
+        self._written = False
+
+    def __call__(self, status: NodeStatus) -> None:
+        if status.state in ("ready", "working") and not self._written:
+            draft = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+            draft.write_text(json.dumps(self._told))
+            draft.replace(self._file)
+            self._written = True
+        self._show(status)

@@ -45,7 +45,6 @@ CLOSE_S = 5.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: HTTP answers to the WebSocket handshake that mean what a close code means.
 HANDSHAKE = {
-    401: CloseCode.NOT_SIGNED_IN,
     409: CloseCode.DUPLICATE_DEVICE,
     426: CloseCode.VERSION,
     503: CloseCode.DRAINING,
@@ -53,16 +52,21 @@ HANDSHAKE = {
 
 
 class SocketTransport:
-    """A ``Transport`` over the websockets library."""
+    """A ``Transport`` over the websockets library.
 
-    def __init__(self, socket: ClientConnection) -> None:
+    A session that ends is no reason for this host to stop, since it holds the wallet's key:
+    ``signed_out`` hears of it, and the connection counts as lost for no special reason.
+    """
+
+    def __init__(self, socket: ClientConnection, signed_out: Callable[[], None]) -> None:
         self._socket = socket
+        self._signed_out = signed_out
 
     async def send(self, frame: bytes) -> None:
         try:
             await self._socket.send(frame)
         except ConnectionClosed as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
@@ -71,10 +75,19 @@ class SocketTransport:
                 frame = await self._socket.recv(decode=False)
                 yield frame
         except ConnectionClosed as error:
-            raise _lost(error) from error
+            raise self._lost(error) from error
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         await self._socket.close(code, reason)
+
+    def _lost(self, error: ConnectionClosed) -> ConnectionLost:
+        """Why, in the close code's words. Ours counts where the peer gave none."""
+        frame = error.rcvd or error.sent
+        code, reason = (frame.code, frame.reason) if frame else (1006, "")
+        if code == CloseCode.NOT_SIGNED_IN:
+            self._signed_out()
+            return ConnectionLost("The session has ended.")
+        return closed(code, reason)
 
 
 class NativeHost:
@@ -110,14 +123,6 @@ class NativeHost:
     async def connect(self) -> Transport:
         if not self._token:
             await self._sign_in()
-            return await self._open()
-        try:
-            return await self._open()
-        except ConnectionLost as lost:
-            if lost.code != CloseCode.NOT_SIGNED_IN:
-                raise
-        # Sessions end, or a grid forgot its own: we hold the wallet's key, so ask again.
-        await self._sign_in()
         return await self._open()
 
     async def _sign_in(self) -> None:
@@ -146,6 +151,8 @@ class NativeHost:
             )
         except InvalidStatus as error:
             status = error.response.status_code
+            if status == httpx.codes.UNAUTHORIZED:
+                self._sign_out()
             code = HANDSHAKE.get(status, 1006)
             raise closed(code, f"HTTP {status}") from error
         except (InvalidHandshake, OSError, TimeoutError) as error:
@@ -153,7 +160,10 @@ class NativeHost:
         if socket.subprotocol != SUBPROTOCOL:
             await socket.close()
             raise closed(CloseCode.VERSION)
-        return SocketTransport(socket)
+        return SocketTransport(socket, self._sign_out)
+
+    def _sign_out(self) -> None:
+        self._token = ""
 
     async def fetch_manifest(self, digest: str) -> Manifest:
         try:
@@ -221,9 +231,3 @@ def kept_device_id(cache: Path) -> str:
         new.write_text(secrets.token_hex(16))
         new.rename(path)
     return path.read_text().strip()
-
-
-def _lost(error: ConnectionClosed) -> ConnectionLost:
-    """Why, in the close code's words. Ours counts where the peer gave none."""
-    frame = error.rcvd or error.sent
-    return closed(frame.code if frame else 1006, error.rcvd.reason if error.rcvd else "")
