@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .errors import Conflict, StoreUnavailable
 
@@ -99,13 +99,20 @@ class PostgresDatabase:
         self._engine = create_async_engine(
             url, pool_size=POSTGRES_POOL, max_overflow=0, pool_pre_ping=False
         )
+        # The default gives every statement a snapshot of its own.
+        self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     async def read(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.write(query, *args, **kwargs)
+        return await self._transact(self._reading, query, *args, **kwargs)
 
     async def write(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._transact(self._engine, query, *args, **kwargs)
+
+    async def _transact(
+        self, engine: AsyncEngine, query: Query[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         try:
-            async with self._engine.connect() as connection, connection.begin():
+            async with engine.connect() as connection, connection.begin():
                 return await connection.run_sync(query, *args, **kwargs)
         except (DBAPIError, OSError) as error:
             raise translated(error) from error

@@ -1,0 +1,123 @@
+"""Proofs that the books are right, each one query that finds what contradicts it.
+
+They read whole tables, on one snapshot, and write nothing: run them beside a live server.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from sqlalchemy import Connection, select, text
+
+from .bulk import fetch
+from .records import Record
+from .tables import receipts
+
+#: Examples named for one broken rule; all are counted.
+EXAMPLES = 5
+
+#: What must be true -> rows of (identity) for which it is not.
+_RULES = {
+    "postings of each transfer sum to zero": """
+        SELECT transfer_id FROM postings GROUP BY transfer_id HAVING sum(amount) <> 0""",
+    "balances are the sums of their postings": """
+        SELECT account FROM (
+            SELECT account, token, amount FROM balances
+            UNION ALL
+            SELECT p.account, t.token, -p.amount
+            FROM postings p JOIN transfers t ON t.id = p.transfer_id
+        ) AS both_sides GROUP BY account, token HAVING sum(amount) <> 0""",
+    "only the grid's own accounts are negative": """
+        SELECT account FROM balances
+        WHERE amount < 0 AND substr(account, 1, 7) <> 'system:'""",
+    "each job was held once": """
+        SELECT j.id FROM jobs j
+        LEFT JOIN transfers h ON h.kind = 'hold' AND h.ref = j.id WHERE h.id IS NULL""",
+    "done jobs are settled, failed ones refunded, open ones neither": """
+        SELECT j.id FROM jobs j
+        LEFT JOIN transfers s ON s.kind = 'settle' AND s.ref = j.id
+        LEFT JOIN transfers r ON r.kind = 'refund' AND r.ref = j.id
+        WHERE (s.id IS NOT NULL) <> (j.state = 'done')
+           OR (r.id IS NOT NULL) <> (j.state IN ('failed', 'cancelled'))""",
+    "no money moved for a job that is not there": """
+        SELECT t.ref FROM transfers t LEFT JOIN jobs j ON j.id = t.ref
+        WHERE t.kind IN ('hold', 'settle', 'refund') AND j.id IS NULL""",
+    "what is held is the price of open jobs": """
+        SELECT account FROM (
+            SELECT account, token, amount FROM balances
+            WHERE substr(account, 1, 5) = 'user:' AND account LIKE '%:hold'
+            UNION ALL
+            SELECT 'user:' || owner || ':hold', token, -price FROM jobs
+            WHERE state IN ('queued', 'running', 'returned')
+        ) AS both_sides GROUP BY account, token HAVING sum(amount) <> 0""",
+    "each done job has a receipt and a pay": """
+        SELECT j.id FROM jobs j
+        LEFT JOIN receipts r ON r.job_id = j.id LEFT JOIN earnings e ON e.job_id = j.id
+        WHERE (j.state = 'done') <> (r.seq IS NOT NULL AND e.job_id IS NOT NULL)""",
+    "pay is price less fee, as it was booked": """
+        SELECT j.id FROM jobs j
+        JOIN earnings e ON e.job_id = j.id
+        JOIN transfers s ON s.kind = 'settle' AND s.ref = j.id
+        LEFT JOIN postings p ON p.transfer_id = s.id
+            AND p.account = 'node:' || e.wallet || ':withheld'
+        WHERE e.amount <> j.price - j.fee OR coalesce(p.amount, 0) <> e.amount""",
+    "what is withheld is pay that is not released": """
+        SELECT account FROM (
+            SELECT account, token, amount FROM balances
+            WHERE substr(account, 1, 5) = 'node:' AND account LIKE '%:withheld'
+            UNION ALL
+            SELECT 'node:' || wallet || ':withheld', token, -amount FROM earnings
+            WHERE NOT released
+        ) AS both_sides GROUP BY account, token HAVING sum(amount) <> 0""",
+    "what is in flight is the claims without an end": """
+        SELECT account FROM (
+            SELECT account, token, amount FROM balances
+            WHERE substr(account, 1, 5) = 'node:' AND account LIKE '%:in_flight'
+            UNION ALL
+            SELECT 'node:' || c.wallet || ':in_flight', c.token, -c.amount FROM claims c
+            JOIN transfers t ON t.kind = 'reserve' AND t.ref = c.id
+            WHERE NOT EXISTS (SELECT 1 FROM transfers e
+                              WHERE e.kind IN ('pay', 'return') AND e.ref = c.id)
+        ) AS both_sides GROUP BY account, token HAVING sum(amount) <> 0""",
+    "a claim is paid or returned, never both": """
+        SELECT ref FROM transfers WHERE kind IN ('pay', 'return')
+        GROUP BY ref HAVING count(*) > 1""",
+}
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """One rule, and what breaks it: nothing, if the books are right."""
+
+    rule: str
+    broken: int
+    examples: list[str]
+
+
+def findings(connection: Connection) -> list[Finding]:
+    """Check every rule. The books are right if none is broken."""
+    found = [
+        _finding(rule, [str(row[0]) for row in fetch(connection, sql)])
+        for rule, sql in _RULES.items()
+    ]
+    return [*found, _finding("each receipt has the hash beside it", _forged(connection))]
+
+
+def owed(connection: Connection) -> dict[str, int]:
+    """What nodes have earned and was not paid on chain, by token."""
+    rows = connection.execute(
+        text(
+            "SELECT token, sum(amount) FROM balances"
+            " WHERE substr(account, 1, 5) = 'node:' GROUP BY token"
+        )
+    )
+    return {token: int(amount) for token, amount in rows}
+
+
+def _forged(connection: Connection) -> list[str]:
+    query = select(receipts.c.job_id, receipts.c.body, receipts.c.hash)
+    rows = connection.execution_options(yield_per=1000).execute(query)
+    return [job for job, body, hash in rows if sha256(body).hexdigest() != hash]
+
+
+def _finding(rule: str, broken: list[str]) -> Finding:
+    return Finding(rule=rule, broken=len(broken), examples=broken[:EXAMPLES])
