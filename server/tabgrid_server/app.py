@@ -59,13 +59,19 @@ API = ("/api/", "/v1/", "/weights/", "/metrics", "/healthz", "/readyz", "/openap
 
 
 def create_app(settings: Settings) -> Starlette:
-    """The ASGI application of one coordinator. Raises ``AssetsMissing`` without a web bundle."""
+    """The ASGI application of one coordinator.
+
+    Raises ``AssetsMissing`` without a web bundle, ``LibraryError`` for broken models, and
+    ``SettingsError`` for a grid that offers a model which is not there.
+    """
     assets = Assets.load(DIST)
+    library = open_library(settings.library)
+    offered = offers.build(settings.grids, library.catalogue.by_id, connector_of, library.tokenizer)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            made = await _make(settings, stack)
+            made = await _make(settings, library, offered, stack)
             app.state.services, app.state.views = made, made.views
             await made.coordinator.start()
             stack.push_async_callback(made.coordinator.stop)
@@ -87,11 +93,12 @@ def create_app(settings: Settings) -> Starlette:
     return app
 
 
-async def _make(settings: Settings, stack: AsyncExitStack) -> Services:
-    library = open_library(settings.library)
+async def _make(
+    settings: Settings, library: Library, offered: offers.Offers, stack: AsyncExitStack
+) -> Services:
     store = await Store.open(settings.database)
     stack.push_async_callback(store.close)
-    coordinator = Coordinator(settings, _offers(settings, library), store)
+    coordinator = Coordinator(settings, offered, store)
     sessions = Sessions(settings, store)
     payouts = Payouts(settings, store)
     return Services(
@@ -107,11 +114,6 @@ async def _make(settings: Settings, stack: AsyncExitStack) -> Services:
         public_requests=RateLimit("requests", settings.limits.public_requests_per_minute, 60),
         new_keys=RateLimit("new keys", settings.limits.keys_per_day, 86_400),
     )
-
-
-def _offers(settings: Settings, library: Library) -> offers.Offers:
-    find = library.catalogue.by_id
-    return offers.build(settings.grids, find, connector_of, library.tokenizer)
 
 
 def _routes(settings: Settings) -> list[BaseRoute]:

@@ -61,8 +61,8 @@ class LiveJob:
 
     __slots__ = (
         "assigned_at", "attempts", "ended", "finished_at", "id", "input", "input_bytes",
-        "key_id", "node", "offer", "owner", "price", "progress", "public", "returned_at", "state", "submitted_at",
-        "units", "usage",
+        "key_id", "node", "offer", "owner", "price", "progress", "public", "returned_at",
+        "state", "submitted_at", "units", "usage",
     )  # fmt: skip
 
     def __init__(

@@ -1,0 +1,77 @@
+"""Starts the programs that a bench measures, in processes of their own, and stops them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+SETTINGS = """
+[server]
+port = 0
+log_level = "error"
+[limits]
+nodes_per_address = 20000
+public_requests_per_minute = 1000000
+keys_per_day = 1000000
+{limits}
+[grids.bench]
+title = "Bench"
+description = "Jobs that compute nothing."
+models = ["echo"]
+price_per_unit = 10
+release_s = 3600
+demo_credit = 1000000000000
+"""
+
+
+@contextmanager
+def coordinator(database: str = "", *, limits: str = "") -> Iterator[tuple[str, int]]:
+    """A coordinator on a fresh data folder; its URL and process id."""
+    with tempfile.TemporaryDirectory(prefix="tabgrid-bench-") as folder:
+        file, ready = Path(folder, "settings.toml"), Path(folder, "ready.json")
+        file.write_text(SETTINGS.format(limits=limits))
+        command = [sys.executable, "-m", "tabgrid_server", "serve", "--settings", str(file)]
+        command += ["--data", folder, "--ready-file", str(ready)]
+        command += ["--database", database] if database else []
+        with program(command):
+            for _ in range(300):
+                if ready.exists():
+                    found = json.loads(ready.read_text())
+                    break
+                time.sleep(0.1)
+            else:
+                raise click.ClickException("The coordinator did not start within 30 s.")
+            yield found["url"], found["pid"]
+
+
+@contextmanager
+def program(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def swarm(url: str, count: int) -> Iterator[None]:
+    """``count`` joined nodes in one process."""
+    command = [sys.executable, "-m", "tabgrid_server.bench.swarm", url, "bench", str(count)]
+    with program(command) as process:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            raise click.ClickException("The bench's nodes could not join.")
+        yield
