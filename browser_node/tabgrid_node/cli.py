@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 #: Told whenever the node's status has changed.
 Show = Callable[["NodeStatus"], None]
 
-Show = Callable[["NodeStatus"], None]
-
 #: A tab takes one job at a time; several hide the round trip of a fast machine.
 CAPACITY = click.IntRange(1, 16)
 
@@ -70,11 +68,6 @@ def default_cache() -> Path:
     help="Write wallet and pid there, as JSON, once it can take jobs.",
 )
 @click.option(
-    "--ready-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Written once it takes jobs: JSON with wallet and pid.",
-)
-@click.option(
     "--self-test",
     "library",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -88,7 +81,6 @@ def node(
     ready_file: Path | None,
     library: Path | None,
     as_json: bool,
-    ready_file: Path | None,
     **options: Any,
 ) -> None:
     """Run a node: sign in with a wallet, load the grid's models, earn by answering jobs.
@@ -135,10 +127,6 @@ async def serve(
     from .native import NativeHost
     from .node import Node
 
-    def on_status(status: NodeStatus) -> None:
-        for show in shows:
-            show(status)
-
     host = NativeHost(
         url,
         wallet,
@@ -146,7 +134,7 @@ async def serve(
         threads=threads,
         device_id=device_id,
         domain=domain,
-        on_status=on_status,
+        on_status=show,
     )
     node = Node(host, grids, str(wallet.pubkey()), agent=agent(), capacity=capacity)
     loop = asyncio.get_running_loop()
@@ -191,21 +179,6 @@ def agent() -> str:
     from importlib.metadata import version
 
     return f"tabgrid/{version('tabgrid')}"
-
-
-class ReadyFile:
-    """Tells whoever started this process that jobs can come."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._written = False
-
-    def __call__(self, status: NodeStatus) -> None:
-        if status.state == "ready" and not self._written:
-            self._written = True
-            new = self._path.with_name(f"{self._path.name}.new")
-            new.write_text(json.dumps({"wallet": status.wallet, "pid": os.getpid()}))
-            new.replace(self._path)
 
 
 def show_json(status: NodeStatus) -> None:

@@ -16,7 +16,7 @@ from tabgrid_models.manifest import Golden, Manifest, Variant
 from tabgrid_models.runtime import Runtime
 from tabgrid_wire.messages import LoadedModel
 
-from .hosts import CannotRun, Device, Host
+from .hosts import CannotRun, ConnectionLost, Device, DeviceLost, Host
 
 #: Algorithm to connector. Raises LookupError for one that this version does not have.
 FindConnector = Callable[[str], AnyConnector]
@@ -148,6 +148,11 @@ class SelfTest:
             raise CannotRun(f"This device computes wrong numbers with it: {error}") from error
         except MemoryError as error:
             raise CannotRun("It needs more memory than this device has.") from error
+        except (CannotRun, ConnectionLost, DeviceLost):
+            raise
+        except Exception as error:
+            # Whatever a device cannot do with a model, the node can still run others.
+            raise CannotRun(f"This device fails to compute it: {error}") from error
         comparison = connector.compare(reference, candidate, self._variant.dtype)
         if not comparison.agrees:
             raise CannotRun(
