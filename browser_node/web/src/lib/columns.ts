@@ -68,7 +68,11 @@ export class ColumnChart {
       padding: [8, 0, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
-      scales: { y: { range: (_u, _least, most) => [0, Math.max(LEAST_TOP, most * 1.1)] } },
+      scales: {
+        // The last column begins at the last time and must not be cut off there.
+        x: { range: (u, first, last) => [first, last + stepOf(u.data[0])] },
+        y: { range: (_u, _least, most) => [0, Math.max(LEAST_TOP, most * 1.1)] },
+      },
       axes: [
         { ...axis, size: 28, grid: { show: false }, values: (_u, times) => times.map(clock) },
         {
@@ -117,4 +121,9 @@ function paths(): uPlot.Series.PathBuilder {
   const bars = uPlot.paths.bars;
   if (!bars) throw new Error("this build of uPlot has no bars");
   return bars({ size: [0.8, 24], align: 1 });
+}
+
+/** Seconds that one column stands for. */
+function stepOf(times: ArrayLike<number>): number {
+  return (times[1] ?? 0) - (times[0] ?? 0);
 }
