@@ -24,7 +24,6 @@ import click
 from tabgrid_server.cli.supervise import Program, SuperviseError, Supervisor
 
 HOST = "127.0.0.1"
-GRID = "text"
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ class Plan:
 
     def node(self) -> Program:
         wallet = ("--keypair", str(self.data / "reference-node.json"), "--create")
-        return self.program("Reference node", "node", *wallet, "--url", self.url, "--grid", GRID)
+        cache = ("--cache", str(self.data / "node-cache"))
+        return self.program("Reference node", "node", *wallet, *cache, "--url", self.url)
 
 
 @click.command()
