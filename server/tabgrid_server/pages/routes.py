@@ -66,6 +66,7 @@ async def home(request: Request) -> Response:
         hour=charts.hour(stats.hour),
         nodes=(await views.nodes())[:NODES],
         grids=await views.grids(),
+        origin=_origin(request),
     )
 
 
@@ -98,7 +99,7 @@ async def playground(request: Request) -> Response:
         if model.connector == "embeddings"
     ]
     token = _views(request).chain().token
-    data = {"models": models, "token": token, "origin": str(request.base_url).rstrip("/")}
+    data = {"models": models, "token": token, "origin": _origin(request)}
     return page(
         request, "playground.html", section="/playground", models=models, page_data=data
     )
@@ -213,6 +214,11 @@ def error_page(request: Request, status: int, detail: str = "") -> Response:
     return page(
         request, "error.html", status=status, code=status, title=title, advice=detail or advice
     )
+
+
+def _origin(request: Request) -> str:
+    """As the reader reached us, for examples that can be pasted."""
+    return str(request.base_url).rstrip("/")
 
 
 async def _job(request: Request) -> JobRow:
