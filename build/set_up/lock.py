@@ -37,7 +37,8 @@ def requirements(pyproject: Path) -> dict[str, list[str]]:
     demo = [*project["dependencies"], *extras["server"], *extras["node"], *groups["demo"]]
     locks = {"demo": demo, "test": [*demo, *groups["dev"]], "node": [NODE]}
     if "export" in extras:
-        locks["export"] = [*project["dependencies"], *extras["export"]]
+        tools = [wanted for wanted in extras["export"] if not wanted.startswith("torch")]
+        locks["export"] = [*project["dependencies"], *tools]
     return {name: sorted(set(wanted)) for name, wanted in locks.items()}
 
 
@@ -84,7 +85,12 @@ def _lock(
 
 
 def _resolve(step: Step, checkout: Checkout, source: Path, target: Path, *, upgrade: bool) -> None:
+    # Only pip finds torch's CPU build, so it is installed by itself (see prepare_export), and
+    # here it counts as wanted by nobody; else gigabytes of CUDA would stand in the lock.
+    no_torch = checkout.state / "no-torch.txt"
+    no_torch.write_text("torch ; python_version < '3'\n")
     command = [checkout.bin("uv"), "pip", "compile", *FLAGS, str(source)]
     command += ["--output-file", str(target), "--python-version", "3.11"]
+    command += ["--override", str(no_torch)]
     command += ["--upgrade"] if upgrade else []
     run(step, command, cwd=checkout.root, log=checkout.log(f"lock-{source.stem}"))
