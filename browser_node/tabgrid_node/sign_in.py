@@ -76,14 +76,23 @@ class SignInRefused(Exception):
 
 
 def check(
-    challenge: Challenge, *, domain: str, address: str, worker_key: str, now: datetime
+    challenge: Challenge,
+    *,
+    domain: str,
+    address: str,
+    worker_key: str,
+    device_id: str,
+    now: datetime,
 ) -> bytes:
     """The bytes to sign, after every field was found to be ours. Raises SignInRefused."""
     asked = challenge.input
     wanted = {
         "domain": (asked.domain, domain),
         "address": (asked.address, address),
-        "resources": (asked.resources, (f"urn:tabgrid:worker:{worker_key}",)),
+        "resources": (
+            asked.resources,
+            (f"urn:tabgrid:worker:{worker_key}", f"urn:tabgrid:device:{device_id}"),
+        ),
         "version": (asked.version, "1"),
         "nonce": (asked.nonce, challenge.nonce),
     }
@@ -120,6 +129,7 @@ async def sign_in(
             domain=domain,
             address=address,
             worker_key=worker_key,
+            device_id=device_id,
             now=datetime.now(UTC),
         )
     except SignInRefused as error:
