@@ -1,0 +1,37 @@
+"""The real models of the checkout, loaded once per test process."""
+
+from __future__ import annotations
+
+import functools
+
+from tabgrid_models.manifest import Manifest
+from tabgrid_node.native_runtime import NativeRuntime
+from tabgrid_server.library import CHECKOUT, Library, open_library
+
+
+@functools.cache
+def library() -> Library:
+    return open_library(CHECKOUT)
+
+
+def manifest(id: str) -> Manifest:
+    found = library().catalogue.by_id(id)
+    assert found is not None
+    return found
+
+
+@functools.cache
+def runtime(id: str) -> NativeRuntime:
+    """Onnxruntime with the model's first variant, as a native node has it."""
+    model = manifest(id)
+    return NativeRuntime(model, model.variants[0], library().folder_of(model), threads=1)
+
+
+class Progress:
+    """What a connector said while it ran."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[int, int]] = []
+
+    def __call__(self, done: int, total: int, stage: str = "", chunk: bytes = b"") -> None:
+        self.said.append((done, total))
