@@ -15,10 +15,10 @@ from tests.support.programs import Programs, free_port, missing
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What takes longest starts first, so that no worker is left alone with it at the end.
-ORDER = ("browser", "integration", "chain", "bench", "properties", "unit")
+ORDER = ("export", "browser", "integration", "chain", "bench", "properties", "unit")
 #: Their fixtures start whole programs for a file, so a file stays with one worker, which
 #: also keeps it to one Chromium per worker.
-WHOLE_FILES = frozenset({"browser", "integration", "chain", "bench"})
+WHOLE_FILES = frozenset({"export", "browser", "integration", "chain", "bench"})
 
 
 def _kind(item: pytest.Item) -> str:
