@@ -52,9 +52,9 @@ class JsSocket(Protocol):
     closeCode: int  # noqa: N815 - JavaScript's name
     closeReason: str  # noqa: N815
 
-    async def next(self) -> JsBytes | None: ...
+    async def pull(self) -> JsBytes | None: ...
 
-    async def send(self, frame: JsBytes) -> None: ...
+    async def push(self, frame: JsBytes) -> None: ...
 
     def close(self, code: int, reason: str) -> None: ...
 
@@ -188,12 +188,12 @@ class BrowserTransport:
 
     async def send(self, frame: bytes) -> None:
         try:
-            await self._socket.send(to_js(frame))
+            await self._socket.push(to_js(frame))
         except JsException as error:
             raise self._lost() from error
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (frame := await self._socket.next()) is not None:
+        while (frame := await self._socket.pull()) is not None:
             yield frame.to_bytes()
         raise self._lost()
 

@@ -6,10 +6,9 @@
  * experimental, so a browser in which it fails starts cold and is only slower.
  */
 
-import { loadPyodide } from "pyodide";
-import type { PyodideAPI, PyodideConfig } from "pyodide/ffi";
+import { loadPyodide, type PyodideAPI } from "pyodide";
 import { installInto } from "../../bundle/unzip.mjs";
-import { BUILD } from "./build";
+import { BUILD, type PyodideConfig } from "./build";
 
 export type Asset = (logical: string) => string;
 

@@ -1,6 +1,8 @@
 /** Constants that the build puts in: see web/bundle/main.mjs. */
 
-import type { PyodideConfig } from "pyodide/ffi";
+import type { loadPyodide } from "pyodide";
+
+export type PyodideConfig = NonNullable<Parameters<typeof loadPyodide>[0]>;
 
 declare const TABGRID_BUILD: {
   version: string;

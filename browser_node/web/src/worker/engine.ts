@@ -5,7 +5,8 @@
  * large downloads: whoever signs in is about to start, and signing takes a person seconds.
  */
 
-import type { PyCallable, PyodideAPI, PyProxy } from "pyodide/ffi";
+import type { PyodideAPI } from "pyodide";
+import type { PyCallable, PyProxy } from "pyodide/ffi";
 import type { BootPart, FromWorker, ToWorker } from "../shared/protocol";
 import { startPython } from "./boot";
 import { Bridge } from "./bridge";

@@ -1,5 +1,6 @@
 /**
  * One WebSocket to the coordinator, as Python wants it: frames on demand, sends that wait.
+ * (An object with `next` or `send` would look to Python like a generator.)
  *
  * The browser pushes frames; Python pulls them. What lies between is a queue, bounded by
  * closing the socket, since a coordinator that floods a tab is not one to keep listening to.
@@ -7,7 +8,7 @@
 
 /** A tab holds one job and hears a handful of frames per job; this many means a fault. */
 const MAX_QUEUED = 256;
-/** Unsent bytes above which `send` waits: two of the largest frames. */
+/** Unsent bytes above which `push` waits: two of the largest frames. */
 const HIGH_WATER = 2 * 1088 * 1024;
 /** The browser has no event for a drained buffer; at this rate the wait costs nothing. */
 const DRAIN_POLL_MS = 20;
@@ -38,7 +39,7 @@ export class Socket {
   }
 
   /** The next frame, or null once the socket is closed and every frame was taken. */
-  async next(): Promise<Uint8Array | null> {
+  async pull(): Promise<Uint8Array | null> {
     while (this.frames.length === 0) {
       if (this.closeCode) return null;
       await new Promise<void>((resolve) => (this.wake = resolve));
@@ -46,7 +47,7 @@ export class Socket {
     return this.frames.shift() ?? null;
   }
 
-  async send(frame: Uint8Array<ArrayBuffer>): Promise<void> {
+  async push(frame: Uint8Array<ArrayBuffer>): Promise<void> {
     while (this.raw.bufferedAmount > HIGH_WATER && !this.closeCode)
       await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
     if (this.raw.readyState !== WebSocket.OPEN) throw new Error("the connection is closed");

@@ -12,7 +12,10 @@ const post = (message: FromWorker): void => self.postMessage(message);
 let engine: Engine | null = null;
 
 function fatal(error: unknown, next: "recycle" | "give-up"): void {
-  const message = error instanceof Error ? error.message : String(error);
+  console.error(error);
+  const text = error instanceof Error ? error.message : String(error);
+  // Of a Python traceback the last line says what happened; the rest is in the console.
+  const message = text.trimEnd().split("\n").at(-1) ?? text;
   post({ kind: "fatal", message: message.slice(0, 500), next });
 }
 

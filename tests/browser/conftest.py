@@ -1,0 +1,79 @@
+"""One Chromium per test file, a fresh profile per test, and problems that fail the test."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+
+from tests.support.programs import missing
+from tests.support.stage import Stage
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG: dict[str, Any] = runpy.run_path(str(ROOT / "playwright.config.py"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser_config() -> dict[str, Any]:
+    """The constants of playwright.config.py."""
+    return CONFIG
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Ends with its file: Playwright's loop must not run while asyncio tests do."""
+    found = next((path for path in CONFIG["EXECUTABLES"] if Path(path).exists()), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(
+                executable_path=found, args=list(CONFIG["ARGUMENTS"])
+            )
+        except Error as error:
+            missing(f"Chromium does not start ({error.message.splitlines()[0]})")
+            raise
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_context(chromium: Browser) -> Iterator[Callable[..., BrowserContext]]:
+    """new_context(**options) -> a fresh profile, closed with the test."""
+    made: list[BrowserContext] = []
+
+    def make(**options: Any) -> BrowserContext:
+        made.append(chromium.new_context(viewport=CONFIG["VIEWPORT"], **options))
+        made[-1].set_default_timeout(CONFIG["TIMEOUT_MS"])
+        return made[-1]
+
+    yield make
+    for context in made:
+        context.close()
+
+
+@pytest.fixture
+def page(new_context: Callable[..., BrowserContext]) -> Iterator[Page]:
+    """A page in a fresh profile. Uncaught errors in it fail the test."""
+    page = new_context().new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """A small server with the built pages, one model and the coordinator's side of a socket."""
+    if not (ROOT / "server/tabgrid_server/static/dist/manifest.json").exists():
+        missing("the pages are not built; run ./build/web")
+    with Stage(ROOT / "models/library/all-MiniLM-L6-v2") as running:
+        yield running

@@ -1,0 +1,230 @@
+"""A small real server for tests of the tab's worker: static files, weights, one socket.
+
+It speaks the grid's own protocol with the project's own sans-IO ``Connection``, so that the
+tab is tested without accounts, money or a scheduler. What it can do that a coordinator would
+not: serve a damaged file, break a download off, and count bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from tabgrid_models.connectors import connector
+from tabgrid_models.manifest import Manifest
+from tabgrid_server.static_files import DIST, StaticAssets
+from tabgrid_wire import messages as m
+from tabgrid_wire.ids import new_id
+from tabgrid_wire.protocol import Connection, Turn
+
+WALLET = "11111111111111111111111111111111"
+GRID = "text"
+#: The pages' own policy, word for word: what does not run under it does not run at all.
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
+    "worker-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-embedder-policy": "require-corp",
+    "cross-origin-resource-policy": "same-origin",
+}
+RAW_HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+#: Small enough that a download can break off in the middle of the tokeniser.
+CHUNK = 64 * 1024
+PAGE = """<!doctype html><title>Stage</title>
+<script type="application/json" id="assets">{assets}</script>
+<script type="module" src="/stage.js"></script>"""
+#: Starts workers and keeps what they say; the tests drive it with page.evaluate.
+SCRIPT = """
+const assets = JSON.parse(document.getElementById("assets").textContent);
+window.told = [];
+window.begin = (forceBackend) => {
+  const worker = new Worker(assets["worker.js"], { type: "module" });
+  worker.onmessage = ({ data }) => window.told.push({ at: performance.now(), ...data });
+  worker.onerror = (event) => window.told.push({ kind: "error", message: event.message });
+  worker.postMessage({ kind: "init", forceBackend, assets });
+  window.worker = worker;
+};
+window.say = (message) => window.worker.postMessage(message);
+window.heard = (kind) => window.told.filter((message) => message.kind === kind);
+window.staged = true;
+"""
+
+
+class Stage:
+    """``with Stage(model folder) as stage:`` serves on ``stage.url`` from a thread."""
+
+    def __init__(self, model: Path) -> None:
+        self.model = model
+        self.manifest = msgspec.json.decode((model / "manifest.json").read_bytes(), type=Manifest)
+        self.digest = self.manifest.digest()
+        self.connector = connector(self.manifest.connector)
+        files = (*self.manifest.shared, *(f for v in self.manifest.variants for f in v.files))
+        self.files = {file.sha256: model / file.path for file in files}
+        self.reset()
+        config = uvicorn.Config(self._app(), port=0, log_level="warning", ws="websockets-sansio")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def reset(self) -> None:
+        """Forget what a test made of it."""
+        #: Path to bytes sent, as they are on the wire.
+        self.sent: Counter[str] = Counter()
+        #: The ``Range`` headers of requests for weights.
+        self.ranges: list[str] = []
+        #: SHA-256 of files that are served with one byte changed.
+        self.damaged: set[str] = set()
+        #: SHA-256 to the number of bytes after which the next download breaks off.
+        self.cut: dict[str, int] = {}
+        self.hellos: list[m.Hello] = []
+        self.readies: list[m.Ready] = []
+        self.results: dict[str, Future[m.Result]] = {}
+        self._socket: tuple[WebSocket, Connection] | None = None
+
+    def __enter__(self) -> Stage:
+        self._thread.start()
+        until = time.monotonic() + 30
+        while not self._server.started:
+            assert time.monotonic() < until, "the stage did not start"
+            time.sleep(0.01)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(30)
+
+    def assign(self, input: dict[str, Any]) -> m.Result:
+        """Let the connected node do one job; its signed result."""
+        value = msgspec.convert(input, self.connector.Input)
+        job, lease = _identifier("job"), _identifier("lease")
+        assign = m.Assign(
+            lease, job, GRID, self.digest, msgspec.msgpack.encode(value), deadline_ms=600_000
+        )
+        self.results[job] = future = Future()
+        asyncio.run_coroutine_threadsafe(self._say(assign), self._loop).result(30)
+        return future.result(150)
+
+    def output(self, result: m.Result) -> Any:
+        return msgspec.msgpack.decode(result.output, type=self.connector.Output)
+
+    # --- the server -------------------------------------------------------------------
+
+    def _app(self) -> ASGIApp:
+        routes = [
+            Route("/", self._page),
+            Route("/stage.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
+            Route("/api/models/{digest}", self._manifest),
+            Route("/weights/{sha256}", self._weights),
+            WebSocketRoute("/ws/node", self._node),
+            Mount("/static/dist", StaticAssets(DIST)),
+        ]
+        return self._observed(Starlette(routes=routes, lifespan=self._lifespan))
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self._loop = asyncio.get_running_loop()
+        yield
+
+    def _observed(self, app: ASGIApp) -> ASGIApp:
+        """The pages' headers on every answer, and a count of what goes out."""
+
+        async def observed(scope: Scope, receive: Receive, send: Send) -> None:
+            async def counted(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    message["headers"] = [*message["headers"], *RAW_HEADERS]
+                if message["type"] == "http.response.body":
+                    self.sent[scope["path"]] += len(message.get("body", b""))
+                await send(message)
+
+            await app(scope, receive, counted if scope["type"] == "http" else send)
+
+        return observed
+
+    async def _page(self, _: Request) -> Response:
+        names = json.loads((DIST / "manifest.json").read_text())
+        assets = {logical: f"/static/dist/{name}" for logical, name in names.items()}
+        return HTMLResponse(PAGE.format(assets=json.dumps(assets)))
+
+    async def _manifest(self, request: Request) -> Response:
+        if request.path_params["digest"] != self.digest:
+            return PlainTextResponse("no such model", 404)
+        return Response(msgspec.json.encode(self.manifest, order="sorted"))
+
+    async def _weights(self, request: Request) -> Response:
+        sha256 = request.path_params["sha256"]
+        content = bytearray(self.files[sha256].read_bytes())
+        if sha256 in self.damaged:
+            content[len(content) // 2] ^= 1
+        wanted = request.headers.get("range", "")
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        if wanted:
+            self.ranges.append(wanted)
+        headers = {"content-length": str(len(content) - start), "accept-ranges": "bytes"}
+        if start:
+            headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        body = self._body(bytes(content[start:]), self.cut.pop(sha256, None))
+        return StreamingResponse(body, 206 if start else 200, headers)
+
+    async def _body(self, content: bytes, cut: int | None) -> AsyncIterator[bytes]:
+        for at in range(0, len(content), CHUNK):
+            if cut is not None and at >= cut:
+                raise ConnectionResetError("the stage was told to break this download off")
+            yield content[at : at + CHUNK]
+
+    async def _node(self, socket: WebSocket) -> None:
+        """The coordinator's side: welcome whoever comes, keep what it says."""
+        await socket.accept(subprotocol=m.SUBPROTOCOL)
+        connection = Connection("coordinator")
+        self._socket = socket, connection
+        try:
+            while True:
+                self._heard(connection.receive(await socket.receive_bytes()))
+                if connection.turn is Turn.GREETED:
+                    await self._say(self._welcome())
+        except WebSocketDisconnect:
+            return
+
+    def _welcome(self) -> m.Welcome:
+        offered = m.OfferedModel(GRID, self.manifest.id, self.digest)
+        return m.Welcome(_identifier("node"), WALLET, (offered,), heartbeat_s=30)
+
+    def _heard(self, message: object) -> None:
+        match message:
+            case m.Hello():
+                self.hellos.append(message)
+            case m.Ready():
+                self.readies.append(message)
+            case m.Result():
+                self.results[message.job].set_result(message)
+            case m.Failed():
+                self.results[message.job].set_exception(RuntimeError(message.message))
+
+    async def _say(self, message: m.ToNode) -> None:
+        assert self._socket, "no node is connected"
+        socket, connection = self._socket
+        await socket.send_bytes(connection.send(message))
+
+
+def _identifier(prefix: str) -> str:
+    return new_id(prefix, int(time.time() * 1000), os.urandom(10))
