@@ -1,0 +1,132 @@
+"""A coordinator whose nodes are played by the tests, message by message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from solders.keypair import Keypair
+
+from tabgrid_server.bench.client import RawNode, sign_in
+from tabgrid_wire import messages as wire
+from tests.support.programs import Program, Programs, free_port
+
+SETTINGS = """
+[server]
+drain_s = 3
+[limits]
+public_requests_per_minute = 100000
+keys_per_day = 100000
+request_s = 20
+{limits}
+[scheduling]
+lease_min_s = 2
+hedge_min_s = 1
+{scheduling}
+[grids.bench]
+title = "Bench"
+description = "Jobs that compute nothing."
+models = ["echo"]
+price_per_unit = 100
+release_s = 1
+demo_credit = {credit}
+"""
+
+
+@dataclass
+class EchoGrid:
+    """One coordinator, restartable, on a data folder of its own."""
+
+    folder: Path
+    limits: str = ""
+    scheduling: str = ""
+    credit: int = 1_000_000
+    database: str = ""
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.programs = Programs(self.folder / "programs")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, **env: str) -> Program:
+        file = self.folder / "tabgrid.toml"
+        file.write_text(
+            SETTINGS.format(limits=self.limits, scheduling=self.scheduling, credit=self.credit)
+        )
+        where = ["--settings", str(file), "--port", str(self.port)]
+        where += ["--data", str(self.folder / "data")]
+        where += ["--database", self.database] if self.database else []
+        program = self.programs.tabgrid("coordinator", "serve", *where, **env)
+        program.ready()
+        return program
+
+    def client(self, key: str = "") -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+
+    async def make_key(self) -> str:
+        async with self.client() as client:
+            answer = await client.post("/api/keys", json={})
+            return str(answer.raise_for_status().json()["key"])
+
+    @asynccontextmanager
+    async def node(self, device: str = "test-device", **options: Any) -> AsyncIterator[RawNode]:
+        """A joined node with a new wallet."""
+        wallet, worker = Keypair(), Keypair()
+        token = await sign_in(self.url, wallet, worker, device)
+        node = await RawNode.open(self.url, token, wallet, worker)
+        try:
+            await node.join("bench", device=device, **options)
+            yield node
+        finally:
+            await node.close()
+
+    async def wait_for(self, path: str, until: Callable[[Any], bool], within_s: float = 20) -> Any:
+        """Ask until the answer is as wanted; the last answer is in the failure."""
+        async with self.client() as client, asyncio.timeout(within_s):
+            while True:
+                answer = (await client.get(path)).json()
+                if until(answer):
+                    return answer
+                await asyncio.sleep(0.05)
+
+
+async def assigned(node: RawNode) -> wire.Assign:
+    """The next job that the node is given."""
+    async with asyncio.timeout(20):
+        while not isinstance(message := await node.receive(), wire.Assign):
+            pass
+    return message
+
+
+@pytest.fixture
+def make_echo_grid(tmp_path: Path) -> Iterator[Callable[..., EchoGrid]]:
+    made: list[EchoGrid] = []
+
+    def make(**options: Any) -> EchoGrid:
+        folder = tmp_path / f"echo-{len(made)}"
+        folder.mkdir()
+        made.append(EchoGrid(folder, **options))
+        return made[-1]
+
+    yield make
+    for grid in made:
+        grid.programs.stop()
+
+
+@pytest.fixture(scope="module")
+def echo_grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EchoGrid]:
+    """Shared by a file's tests; each uses keys and nodes of its own."""
+    grid = EchoGrid(tmp_path_factory.mktemp("echo"))
+    grid.start()
+    yield grid
+    grid.programs.stop()
