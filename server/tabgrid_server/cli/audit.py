@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -48,7 +49,7 @@ def audit(
     """
     flags = {"data": data and str(data), "database": database}
     given = {name: value for name, value in flags.items() if value is not None}
-    overrides: dict[str, dict[str, str]] = {"server": given, "chain": {"rpc": rpc} if rpc else {}}
+    overrides: dict[str, dict[str, Any]] = {"server": given, "chain": {"rpc": rpc} if rpc else {}}
     try:
         settings = config.load(file, os.environ, overrides)
         found = asyncio.run(_audit(settings, local))

@@ -156,6 +156,7 @@ def _sqlite_engine(path: Path) -> Engine:
         # One connection for each thread that can ask, so that none ever waits.
         pool_size=SQLITE_READERS + 1,
         max_overflow=0,
+        pool_use_lifo=True,  # the connection used last has the warmest cache
     )
 
     @event.listens_for(engine, "connect")

@@ -249,7 +249,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
+        sa.UniqueConstraint("job_id", name=op.f("uq_receipts_job_id")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_receipts_job_id")),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_receipts")),
-        sa.UniqueConstraint("job_id", name=op.f("uq_receipts_job_id")),
     )
