@@ -7,7 +7,6 @@ import time
 from functools import cache
 from http import HTTPStatus
 
-import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -45,7 +44,6 @@ def routes() -> list[Route]:
         Route("/node", node),
         Route("/playground", playground),
         Route("/explorer", explorer),
-        Route("/explorer/jobs/{id}.json", job_json),
         Route("/explorer/jobs/{id}", job),
         Route("/explorer/wallets/{address}", wallet),
         Route("/docs", docs),
@@ -138,17 +136,13 @@ async def job(request: Request) -> Response:
         "job.html",
         section="/explorer",
         job=row,
+        unit=await _unit(views, row),
         receipt=receipt,
         claim=claim,
         bar=charts.job_bar(row, now),
         money_bar=charts.money_bar(receipt, claim, now) if receipt else None,
         page_data={"job": row.id, "refresh_at": receipt.release_at if receipt else None},
     )
-
-
-async def job_json(request: Request) -> Response:
-    """The public record of a job, as the page shows it."""
-    return Response(msgspec.json.encode(await _job(request)), media_type="application/json")
 
 
 async def wallet(request: Request) -> Response:
@@ -214,6 +208,12 @@ def error_page(request: Request, status: int, detail: str = "") -> Response:
     return page(
         request, "error.html", status=status, code=status, title=title, advice=detail or advice
     )
+
+
+async def _unit(views: Views, job: JobRow) -> str:
+    """What the work of a job is counted in; its model may no longer be offered."""
+    models = [model for grid in await views.grids() for model in grid.models]
+    return next((model.unit for model in models if model.id == job.model), "unit")
 
 
 def _origin(request: Request) -> str:
