@@ -83,8 +83,9 @@ def node(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run a node: sign in with a wallet, load the grid's models, earn by answering jobs.
+    """Run a native node that earns for a wallet.
 
+    It signs in, loads the grid's models, tests itself, and answers jobs.
     Ctrl-C (or SIGTERM) finishes the running job first; a second one does not.
     """
     if library is not None:

@@ -196,9 +196,9 @@ def _sentence(error: Exception) -> str:
 async def _start(supervisor: Supervisor, plan: Plan) -> str:
     """Chain, coordinator, node; returns a demo key with credit once a job could run."""
     chain = await supervisor.start(plan.chain())
+    coordinator = await supervisor.start(plan.coordinator())  # waits for the chain by itself
     await chain.ready()
     click.echo("  Local chain … ok")
-    coordinator = await supervisor.start(plan.coordinator())
     await coordinator.ready()
     click.echo("  Coordinator … ok")
     node = await supervisor.start(plan.node())
