@@ -81,6 +81,7 @@ class EchoGrid:
     @asynccontextmanager
     async def node(self, device: str = "test-device", **options: Any) -> AsyncIterator[RawNode]:
         """A joined node with a new wallet."""
+        device = f"device-{device}"
         wallet, worker = Keypair(), Keypair()
         token = await sign_in(self.url, wallet, worker, device)
         node = await RawNode.open(self.url, token, wallet, worker)

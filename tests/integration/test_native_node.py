@@ -1,0 +1,174 @@
+"""`tabgrid node` as its owner runs it, against a real grid."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.grid import Grid
+from tests.support.programs import Program
+
+MODEL = "all-MiniLM-L6-v2"
+UNTIL_S = 60.0
+
+
+def eventually(found: Callable[[], Any]) -> Any:
+    """The first true thing that ``found`` returns, within a minute."""
+    until = time.monotonic() + UNTIL_S
+    while not (value := found()):
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.02)
+    return value
+
+
+def start(grid: Grid, name: str, *options: str, cache: Path | None = None) -> Program:
+    """A node with a cache of its own, in JSON, so that its states can be read."""
+    folder = grid.folder / name
+    return grid.programs.tabgrid(
+        name,
+        *("node", "--json", "--url", grid.url, "--create"),
+        *("--keypair", str(folder / "wallet.json"), "--cache", str(cache or folder / "cache")),
+        *options,
+    )
+
+
+def statuses(node: Program) -> list[dict[str, Any]]:
+    lines = node.text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
+def embed(grid: Grid, key: str, texts: list[str]) -> Any:
+    with grid.client(headers={"Authorization": f"Bearer {key}"}) as client:
+        return client.post("/v1/embeddings", json={"model": MODEL, "input": texts})
+
+
+@pytest.fixture
+def lone(make_grid: Callable[..., Grid]) -> Grid:
+    """A grid without nodes."""
+    return make_grid().start()
+
+
+def test_its_whole_life(lone: Grid) -> None:
+    node = start(lone, "node")
+    told = node.ready()
+    answer = embed(lone, lone.make_key(), ["one", "two"])
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["data"]) == 2
+    eventually(lambda: statuses(node)[-1]["earned"] > 0)
+    with lone.client() as client:
+        (listed,) = client.get("/api/nodes").json()["nodes"]
+        wallet = client.get(f"/api/wallets/{told['wallet']}").json()
+    assert (listed["wallet"], listed["host"], listed["jobs_done"]) == (told["wallet"], "native", 1)
+    assert wallet["earned"] == statuses(node)[-1]["earned"]
+    assert node.stop() == 0
+    states = [status["state"] for status in statuses(node)]
+    assert states[0] == "idle"
+    assert {"loading", "ready", "working"} <= set(states)
+    assert (states[-1], statuses(node)[-1]["message"]) == ("stopped", "Stopped.")
+
+
+def test_sigterm_while_a_job_runs_answers_it_first(lone: Grid) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    node = start(lone, "node", "--threads", "1")
+    node.ready()
+    key = lone.make_key()
+    # Long enough that the signal finds it running: 64 different texts of 256 tokens.
+    texts = [f"{number} " + "long text " * 150 for number in range(64)]
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(embed, lone, key, texts)
+        eventually(lambda: statuses(node)[-1]["state"] == "working")
+        node.signal(signal.SIGTERM)
+        assert node.ended(UNTIL_S) == 0
+        answer = asked.result(UNTIL_S)
+    assert answer.status_code == 200, answer.text
+    assert statuses(node)[-1]["jobs_done"] == 1
+
+
+def test_a_coordinator_that_restarts_is_found_again(lone: Grid) -> None:
+    node = start(lone, "node")
+    node.ready()
+    lone.coordinator.kill()
+    gone = eventually(lambda: [s for s in statuses(node) if s["retry_in"] > 0])
+    assert "Next try in" in gone[0]["message"]
+    lone.coordinator = lone.start_coordinator()
+    lone.coordinator.ready()
+    key = lone.make_key()
+    eventually(lambda: statuses(node)[-1]["state"] == "ready")
+    assert embed(lone, key, ["again"]).status_code == 200
+    downloads = [s for s in statuses(node) if s["message"].startswith("Downloading")]
+    assert downloads, "the model was loaded once, before the restart"
+    assert downloads[-1] in statuses(node)[: statuses(node).index(gone[0])]
+
+
+def test_a_second_start_takes_its_weights_from_the_cache(lone: Grid) -> None:
+    cache = lone.folder / "cache"
+    start(lone, "first", cache=cache).ready()
+    for kept in (cache / "weights").iterdir():
+        kept.chmod(0o400)
+    before = {path.name: path.stat().st_mtime_ns for path in (cache / "weights").iterdir()}
+    start(lone, "second", "--device", "another", cache=cache).ready()
+    after = {path.name: path.stat().st_mtime_ns for path in (cache / "weights").iterdir()}
+    assert before == after
+
+
+def test_a_damaged_weight_file_is_fetched_again(lone: Grid) -> None:
+    cache = lone.folder / "cache"
+    start(lone, "first", cache=cache).ready()
+    largest = max((cache / "weights").iterdir(), key=lambda path: path.stat().st_size)
+    with largest.open("r+b") as stream:
+        stream.seek(1000)
+        stream.write(b"damaged")
+    start(lone, "second", "--device", "another", cache=cache).ready()
+    assert embed(lone, lone.make_key(), ["right again"]).status_code == 200
+
+
+def test_the_same_device_twice_stops_the_older_one(lone: Grid) -> None:
+    older = start(lone, "node", "--device", "one")
+    older.ready()
+    newer = lone.programs.tabgrid(
+        "newer",
+        *("node", "--url", lone.url, "--device", "one"),
+        *("--keypair", str(lone.folder / "node" / "wallet.json")),
+        *("--cache", str(lone.folder / "node" / "cache")),
+    )
+    newer.ready()
+    assert older.ended() == 1
+    assert "already works for this wallet somewhere else" in statuses(older)[-1]["message"]
+
+
+def test_it_does_not_sign_in_for_another_domain(lone: Grid) -> None:
+    node = start(lone, "node", "--domain", "bank.example")
+    assert node.ended() == 1
+    assert "names domain" in statuses(node)[-1]["message"]
+
+
+def test_a_grid_that_is_not_there_yet_is_waited_for(make_grid: Callable[..., Grid]) -> None:
+    grid = make_grid()
+    node = start(grid, "node")
+    eventually(lambda: any("cannot be reached" in s["message"] for s in statuses(node)))
+    assert node.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--keypair", "none.json", "--url", "http://127.0.0.1:1"), "There is no keypair"),
+        (("--keypair", "none.json", "--url", "127.0.0.1:1"), "must begin with http"),
+        (("--url", "http://127.0.0.1:1"), "--keypair and --url are needed"),
+        (("--self-test", "."), "There is no model in"),
+    ],
+)
+def test_mistakes_end_with_a_sentence(
+    make_grid: Callable[..., Grid], options: tuple[str, ...], sentence: str
+) -> None:
+    node = make_grid().programs.tabgrid("node", "node", *options)
+    assert node.ended() in (1, 2)
+    assert sentence in node.text()
+    assert "Traceback" not in node.text()
