@@ -83,13 +83,16 @@ class Tab:
 class Tabs:
     """The tabs of one test, each in a fresh profile that `new_context` makes."""
 
-    def __init__(self, new_context: Callable[[], BrowserContext]) -> None:
+    def __init__(self, new_context: Callable[[], BrowserContext], timeout_ms: float) -> None:
+        expect.set_options(timeout=timeout_ms)
         self._new_context = new_context
+        self._timeout_ms = timeout_ms
         self._made: list[Tab] = []
 
     def open(self, url: str, *, wallet: bool = True, **options: Any) -> Tab:
         """A tab with the injected wallet and its `options`; `wallet=False`: without any."""
         context = self._new_context()
+        context.set_default_timeout(self._timeout_ms)
         tab = Tab.with_wallet(context, url, **options) if wallet else Tab(context, url)
         self._made.append(tab)
         return tab

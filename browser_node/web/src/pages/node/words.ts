@@ -135,7 +135,7 @@ function webgpu({ engine, gpu, chosenWasm }: Situation): Notice | null {
   const capability = engine.capability;
   if (capability ? capability.backend === "webgpu" : gpu) return null;
   const reason = sentence(capability?.reason ?? "This browser has no WebGPU");
-  const text = `${reason} This tab computes with WASM on the processor: slower, and it earns less.`;
+  const text = `${reason} This tab computes with WASM on the processor; a graphics processor would earn more.`;
   return { title: "No WebGPU here.", text, tone: "waiting" };
 }
 
