@@ -10,8 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
-def is_panic(error: BaseException) -> bool:
-    return type(error).__name__ == "PanicException"
+_USUAL = (ValueError, TypeError, OverflowError, LookupError, AttributeError)
+
+
+def is_foreign(error: BaseException) -> bool:
+    """Whether it is one of the ways in which solders refuses data. They share no base."""
+    kind = type(error)
+    return (
+        isinstance(error, _USUAL)
+        or kind.__module__.partition(".")[0] == "solders"
+        or kind.__name__ == "PanicException"
+    )
 
 
 @contextmanager
@@ -19,9 +28,7 @@ def foreign(translate: Callable[[str], Exception]) -> Iterator[None]:
     """Turn whatever solders raises on bad data, panics too, into ``translate(text)``."""
     try:
         yield
-    except (ValueError, TypeError, OverflowError, IndexError, AttributeError) as error:
-        raise translate(str(error)) from error
     except BaseException as error:
-        if not is_panic(error):
+        if not is_foreign(error):
             raise
         raise translate(str(error)) from error

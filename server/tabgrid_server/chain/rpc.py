@@ -24,9 +24,10 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionConfirmationStatus as Level
+from solders.transaction_status import TransactionErrorInstructionError
 
 from .claims import Status
-from .panics import is_panic
+from .panics import is_foreign
 from .tokens import Mint, TokenAccount, read_mint, token_account
 
 T = TypeVar("T")
@@ -35,6 +36,8 @@ T = TypeVar("T")
 TIMEOUT_S = 10.0
 #: The RPC's own limit.
 STATUSES = 256
+#: What solders calls the one number that an error carries.
+_FIELDS = ("code", "index", "account_index")
 
 
 class RpcError(Exception):
@@ -170,10 +173,8 @@ class Rpc:
             raise _refused(error) from error
         except (SolanaRpcException, TimeoutError, OSError) as error:
             raise RpcUnavailable(f"The RPC at {self.url} cannot be reached.") from error
-        except (ValueError, TypeError, AttributeError) as error:
-            raise RpcUnavailable(f"The RPC at {self.url} answered garbage.") from error
         except BaseException as error:
-            if not is_panic(error):
+            if not is_foreign(error):
                 raise
             raise RpcUnavailable(f"The RPC at {self.url} answered garbage.") from error
         # A raw {"error": {"code": 429}} comes out of the parser as the integer 429.
@@ -202,13 +203,16 @@ def _status(found: Any) -> Status | None:
 
 
 def _error(error: Any) -> str | None:
-    """solders' error object as the JSON that explorers and documentation show."""
-    if error is None:
-        return None
-    if hasattr(error, "to_json"):
-        told = error.to_json()
-        try:
-            return json.dumps(json.loads(told), separators=(",", ":"))
-        except ValueError:
-            return str(told)
-    return str(error).rpartition(".")[2]
+    """solders' error object as the JSON that the RPC sent, which solders does not keep."""
+    return None if error is None else json.dumps(_told(error), separators=(",", ":"))
+
+
+def _told(error: Any) -> Any:
+    if isinstance(error, TransactionErrorInstructionError):
+        return {"InstructionError": [error.index, _told(error.err)]}
+    kind = type(error).__name__
+    if kind.endswith("Fieldless"):
+        return str(error).rpartition(".")[2]
+    name = kind.removeprefix("TransactionError").removeprefix("InstructionError")
+    values = [getattr(error, each) for each in _FIELDS if hasattr(error, each)]
+    return {name: values[0]} if values else name

@@ -100,8 +100,8 @@ class Machine:
 
     def slot(self) -> int:
         """The current slot, which is the block height too: here no slot is ever skipped."""
-        since = max(0.0, self._now() - self._start.at)
-        return self._start.slot + int(since * 1000 / self._start.slot_ms)
+        since_ms = max(0, round((self._now() - self._start.at) * 1000))
+        return self._start.slot + since_ms // self._start.slot_ms
 
     def finalized(self) -> int:
         return max(0, self.slot() - FINALITY)

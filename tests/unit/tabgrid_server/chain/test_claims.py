@@ -1,0 +1,258 @@
+"""The claim's state machine, over any order of events."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tabgrid_server.chain import claims as c
+from tabgrid_server.chain.claims import Claim, Status
+
+NOW = 1_000_000.0
+LAST = 500
+TXID, SIGNED = "txid", b"signed"
+
+
+def claim(**fields: object) -> Claim:
+    made = Claim(
+        id="claim_1",
+        wallet="wallet",
+        token="TGT",
+        amount=5,
+        message=b"",
+        blockhash="hash",
+        last_valid_height=LAST,
+        created_at=NOW,
+        updated_at=NOW,
+        expires_at=NOW + c.SIGN_WITHIN_S,
+    )
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+def signed(**fields: object) -> Claim:
+    made = claim(**fields)
+    assert made.handle(c.WalletSigned(TXID, SIGNED), NOW) == []
+    return made
+
+
+def status(commitment: str, error: str | None = None) -> Status:
+    return Status(7, commitment, error)  # type: ignore[arg-type]
+
+
+def test_the_straight_way() -> None:
+    one = signed()
+    assert one.handle(c.Ticked(), NOW) == [c.Broadcast(SIGNED), c.CheckStatus(TXID)]
+    assert one.handle(c.StatusSeen(status("processed")), NOW) == []
+    assert one.state == "signed"
+    assert one.handle(c.StatusSeen(status("confirmed")), NOW + 1) == []
+    assert one.state == "confirmed"
+    assert one.handle(c.StatusSeen(status("finalized")), NOW + 2) == [c.Book("paid")]
+    assert (one.state, one.updated_at, one.error) == ("finalized", NOW + 2, None)
+
+
+def test_the_same_bytes_are_sent_again_until_the_chain_knows_them() -> None:
+    one = signed()
+    check = c.CheckStatus(TXID)
+    assert one.handle(c.Ticked(), NOW)[0] == c.Broadcast(SIGNED)
+    assert one.handle(c.Ticked(), NOW + 1) == [check]
+    assert one.handle(c.Ticked(), NOW + c.RESEND_S) == [c.Broadcast(SIGNED), check]
+    one.handle(c.StatusSeen(status("processed")), NOW + 3)
+    assert one.handle(c.Ticked(), NOW + 9) == [check]
+    one.handle(c.StatusSeen(None), NOW + 9)  # its fork is gone
+    assert one.handle(c.Ticked(), NOW + 9) == [c.Broadcast(SIGNED), check]
+
+
+def test_a_failure_counts_only_when_final() -> None:
+    one = signed()
+    assert one.handle(c.StatusSeen(status("confirmed", "why")), NOW) == []
+    assert one.state == "signed"
+    assert one.handle(c.StatusSeen(status("finalized", "why")), NOW) == [c.Book("returned")]
+    assert (one.state, one.error) == ("failed", "why")
+
+
+def test_expiry_needs_the_final_height_and_then_a_search() -> None:
+    one = signed()
+    assert one.handle(c.StatusSeen(None), NOW) == []
+    assert one.handle(c.HistorySearched(None, 10**9), NOW) == [], "searched before the height"
+    assert one.handle(c.HeightSeen(LAST, 900), NOW) == []
+    assert one.handle(c.HeightSeen(LAST + 1, 901), NOW) == [c.SearchHistory(TXID)]
+    assert one.handle(c.HistorySearched(None, 900), NOW) == [], "that node lags behind"
+    assert one.handle(c.HistorySearched(None, 901), NOW) == [c.Book("returned")]
+    assert one.state == "expired"
+
+
+def test_a_search_that_finds_it_saves_it() -> None:
+    one = signed()
+    one.handle(c.HeightSeen(LAST + 1, 901), NOW)
+    assert one.handle(c.HistorySearched(status("finalized"), 905), NOW) == [c.Book("paid")]
+
+
+def test_nothing_is_sent_past_the_last_height() -> None:
+    one = signed()
+    one.handle(c.HeightSeen(LAST + 1, 901), NOW)
+    assert one.handle(c.Ticked(), NOW + 60) == [c.CheckStatus(TXID)]
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        (c.HeightSeen(LAST + 1, 9), "expired"),
+        (c.BlockhashGone(), "expired"),
+        (c.Refused("no"), "failed"),
+    ],
+)
+def test_unsigned_its_money_can_go_back_at_once(event: c.Event, state: str) -> None:
+    one = claim()
+    assert one.handle(event, NOW) == [c.Book("returned")]
+    assert one.state == state
+    one.validate_state()
+
+
+def test_unsigned_it_expires_with_time() -> None:
+    one = claim()
+    assert one.handle(c.Ticked(), NOW + c.SIGN_WITHIN_S - 1) == []
+    assert one.handle(c.Ticked(), NOW + c.SIGN_WITHIN_S) == [c.Book("returned")]
+
+
+@pytest.mark.parametrize("event", [c.BlockhashGone(), c.Refused("no")])
+def test_signed_no_simulation_gives_its_money_back(event: c.Event) -> None:
+    one = signed()
+    assert one.handle(event, NOW) == []
+    assert one.state == "signed"
+
+
+def test_it_is_never_co_signed_twice() -> None:
+    one = signed()
+    with pytest.raises(ValueError, match="twice"):
+        one.handle(c.WalletSigned("other", b"other"), NOW)
+
+
+def test_the_table_names_every_state_and_ends() -> None:
+    states = set(get_args(c.State))
+    assert c.TRANSITIONS.keys() == states
+    assert {state for state, to in c.TRANSITIONS.items() if not to} == c.OVER
+    assert set().union(*c.TRANSITIONS.values()) == states - {"reserved"}
+
+
+STATUSES = st.none() | st.builds(
+    Status,
+    slot=st.integers(0, 1000),
+    commitment=st.sampled_from(["processed", "confirmed", "finalized"]),
+    error=st.none() | st.just("failed"),
+)
+EVENTS = st.one_of(
+    st.just(c.Ticked()),
+    st.builds(c.StatusSeen, STATUSES),
+    st.builds(c.HeightSeen, st.integers(LAST - 2, LAST + 2), st.integers(0, 1000)),
+    st.builds(c.HistorySearched, STATUSES, st.integers(0, 1000)),
+    st.builds(c.BroadcastFailed, st.just("busy")),
+    st.builds(c.Refused, st.just("no")),
+    st.just(c.BlockhashGone()),
+)
+
+
+@given(st.lists(EVENTS), st.integers(0, 30))
+def test_any_events_book_at_most_once_and_keep_the_rules(events: list[c.Event], at: int) -> None:
+    one, booked, now = claim(), [], NOW
+    for place, event in enumerate(events):
+        if place == at and one.state == "reserved":
+            one.handle(c.WalletSigned(TXID, SIGNED), now)
+        now += 1
+        before = one.state
+        told = one.handle(event, now)
+        booked += [each for each in told if isinstance(each, c.Book)]
+        one.validate_state()
+        assert one.state == before or one.state in c.TRANSITIONS[before]
+        assert one.over == bool(booked)
+        assert len(booked) <= 1
+        if isinstance(event, c.StatusSeen | c.Ticked) and one.txid:
+            assert one.state != "expired" or before == "expired"
+
+
+class AgainstAChain(RuleBasedStateMachine):
+    """A claim beside a chain that may drop, delay, fork and lag, but keeps Solana's promises:
+    no transaction lands past its height, and what is final stays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claim = claim()
+        self.height = LAST - 20
+        self.final = LAST - 52
+        self.sent = False
+        self.landed: int | None = None
+        self.outcome: str | None = None
+        self.now = NOW
+        self.searching = False
+
+    def tell(self, event: c.Event) -> None:
+        for each in self.claim.handle(event, self.now):
+            self.sent |= isinstance(each, c.Broadcast)
+            self.searching |= isinstance(each, c.SearchHistory)
+
+    @rule()
+    def sign(self) -> None:
+        if self.claim.state == "reserved":
+            self.tell(c.WalletSigned(TXID, SIGNED))
+
+    @rule(seconds=st.integers(0, 3))
+    def tick(self, seconds: int) -> None:
+        self.now += seconds
+        self.tell(c.Ticked())
+
+    @rule(blocks=st.integers(1, 40))
+    def grow(self, blocks: int) -> None:
+        self.height += blocks
+        self.final = max(self.final, self.height - 32)
+
+    @precondition(lambda self: self.sent and self.landed is None and self.height <= LAST)
+    @rule(ok=st.booleans())
+    def land(self, ok: bool) -> None:
+        self.landed, self.outcome = self.height, None if ok else "failed"
+
+    @precondition(lambda self: self.landed is not None and self.landed > self.final)
+    @rule()
+    def fork(self) -> None:
+        self.landed = None
+
+    def known(self) -> Status | None:
+        if self.landed is None:
+            return None
+        level = "finalized" if self.landed <= self.final else "confirmed"
+        return Status(self.landed, level, self.outcome)  # type: ignore[arg-type]
+
+    @rule(lost=st.booleans())
+    def look(self, lost: bool) -> None:
+        self.tell(c.StatusSeen(None if lost else self.known()))
+
+    @rule()
+    def see_height(self) -> None:
+        self.tell(c.HeightSeen(self.final, self.final))
+
+    @precondition(lambda self: self.searching)
+    @rule(lagging=st.booleans())
+    def search(self, lagging: bool) -> None:
+        # A lagging node knows nothing and says where it stands.
+        answer = (None, LAST - 100) if lagging else (self.known(), self.height)
+        self.tell(c.HistorySearched(*answer))
+
+    @invariant()
+    def books_agree_with_the_chain(self) -> None:
+        self.claim.validate_state()
+        final = self.landed is not None and self.landed <= self.final
+        could_land = self.sent and self.landed is None and self.height <= LAST
+        if self.claim.state == "finalized":
+            assert final
+            assert self.outcome is None
+        if self.claim.state in ("failed", "expired"):
+            assert not could_land, "the money went back and the transaction can still happen"
+            assert self.landed is None or (final and self.outcome is not None)
+
+
+AgainstAChain.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestAgainstAChain = AgainstAChain.TestCase
