@@ -14,6 +14,9 @@ from set_up.process import run
 from set_up.report import Failed, Step, timed
 from set_up.stamps import fingerprint
 
+#: The steps that fill an environment: to be done again when it is made anew.
+CONTENTS = {".venv": ("lock-demo", "lock-test", "ourselves"), ".venv-export": ("lock-export",)}
+
 
 def prepare(checkout: Checkout, lock: str) -> None:
     """Make .venv hold the lock's packages and our own, editable.
@@ -38,7 +41,7 @@ def _make_environment(checkout: Checkout, name: str, python: str) -> None:
         return
     with timed(f"Making the Python environment {name}") as step:
         shutil.rmtree(home, ignore_errors=True)
-        checkout.stamps.forget("lock-demo", "lock-test", "ourselves")
+        checkout.stamps.forget(*CONTENTS[name])
         command = [python, "-m", "venv", str(home)]
         run(step, command, cwd=checkout.root, log=checkout.log(f"environment{name}"))
 
@@ -110,8 +113,9 @@ def prepare_export(checkout: Checkout) -> None:
     inputs = fingerprint(TORCH, checkout.lock("export"))
     if checkout.stamps.done("lock-export", inputs) and _works(checkout.root / name):
         return
-    python = shutil.which("python3.11") or sys.executable
-    if "3.11" not in _asked_version(python):
+    candidates = (sys.executable, shutil.which("python3.11"), "/usr/bin/python3.11")
+    python = next((each for each in candidates if each and _is_3_11(each)), None)
+    if python is None:
         raise Failed(
             "The model export tests need CPython 3.11 as python3.11; install it, "
             "or run ./build/test without --export."
@@ -127,6 +131,9 @@ def prepare_export(checkout: Checkout) -> None:
     checkout.stamps.finish("lock-export", inputs)
 
 
-def _asked_version(python: str) -> str:
-    asked = [python, "-c", "import platform; print(platform.python_version())"]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+def _is_3_11(python: str) -> bool:
+    asked = [python, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 11))"]
+    try:
+        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False

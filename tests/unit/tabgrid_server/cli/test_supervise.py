@@ -33,7 +33,7 @@ def program(folder: Path, name: str, script: str, ready_s: float = 30.0) -> Prog
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - another process's doing sets no event here
+    while not condition():
         await asyncio.sleep(0.01)
 
 
