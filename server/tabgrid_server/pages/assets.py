@@ -41,4 +41,4 @@ class Assets:
 
     def fonts(self) -> list[str]:
         """The faces that every page shows at once, to be fetched before the style sheet asks."""
-        return [url for name, url in self.urls.items() if name.endswith("-latin.woff2")]
+        return [url for name, url in self.urls.items() if name.endswith(".woff2")]

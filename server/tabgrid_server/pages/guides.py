@@ -6,11 +6,16 @@ security policy would have to refuse.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
@@ -41,10 +46,9 @@ def load(folder: Path = FOLDER) -> dict[str, Guide]:
 def render(slug: str, text: str) -> Guide:
     """One guide. The first line is its title, the first paragraph its summary."""
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    markdown.add_render_rule("fence", _render_fence)
     tokens = markdown.parse(text)
     headings = _anchor(tokens)
-    _wrap_tables(tokens)
-    _make_code_scrollable(tokens)
     title = next(t.content for i, t in enumerate(tokens) if i and tokens[i - 1].tag == "h1")
     summary = next(t.content for i, t in enumerate(tokens) if i and tokens[i - 1].tag == "p")
     html = Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704 our files
@@ -54,7 +58,7 @@ def render(slug: str, text: str) -> Guide:
 def _anchor(tokens: list[Token]) -> tuple[Heading, ...]:
     """Give every h2 an id made from its words, and return them for the page's contents."""
     found: list[Heading] = []
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in itertools.pairwise(tokens):
         if opening.type == "heading_open" and opening.tag == "h2":
             anchor = re.sub(r"[^a-z0-9]+", "-", inline.content.lower()).strip("-")
             opening.attrSet("id", anchor)
@@ -63,14 +67,6 @@ def _anchor(tokens: list[Token]) -> tuple[Heading, ...]:
     return tuple(found)
 
 
-def _wrap_tables(tokens: list[Token]) -> None:
-    """A wide table scrolls inside its own region, reachable by keyboard; the page does not."""
-    for token in tokens:
-        if token.type == "table_open":
-            token.attrSet("class", "guide-table")
-
-
-def _make_code_scrollable(tokens: list[Token]) -> None:
-    for token in tokens:
-        if token.type == "fence":
-            token.attrSet("class", "guide-code")
+def _render_fence(self: RendererHTML, tokens: Sequence[Token], at: int, *_: Any) -> str:
+    """Code that is wider than a phone scrolls in its own box, which a keyboard can reach."""
+    return f'<pre tabindex="0"><code>{escapeHtml(tokens[at].content)}</code></pre>\n'

@@ -59,21 +59,23 @@ def environment() -> Environment:
     return env
 
 
-def page(
-    request: Request, template: str, /, status: int = 200, **context: Any
-) -> HTMLResponse:
+def page(request: Request, template: str, /, status: int = 200, **context: Any) -> HTMLResponse:
     """Render one template with what every page needs: assets, the chain and the time."""
     assets: Assets = request.app.state.assets
     views: Views = request.app.state.views
     chain = views.chain()
-    text = environment().get_template(template).render(
-        asset=assets,
-        preload_fonts=assets.fonts,
-        chain=chain,
-        transaction_url=partial(_transaction_url, chain),
-        now=time.time(),
-        path=request.url.path,
-        **{"section": None, **context},
+    text = (
+        environment()
+        .get_template(template)
+        .render(
+            asset=assets,
+            preload_fonts=assets.fonts,
+            chain=chain,
+            transaction_url=partial(_transaction_url, chain),
+            now=time.time(),
+            path=request.url.path,
+            **{"section": None, **context},
+        )
     )
     # Pages carry live figures: a stored copy may be shown again only after asking us.
     return HTMLResponse(text, status, headers={"Cache-Control": "no-cache"})

@@ -98,9 +98,7 @@ async def playground(request: Request) -> Response:
     ]
     token = _views(request).chain().token
     data = {"models": models, "token": token, "origin": _origin(request)}
-    return page(
-        request, "playground.html", section="/playground", models=models, page_data=data
-    )
+    return page(request, "playground.html", section="/playground", models=models, page_data=data)
 
 
 async def explorer(request: Request) -> Response:

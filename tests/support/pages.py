@@ -1,0 +1,190 @@
+"""Made-up answers of a grid, and views that give them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from tabgrid_server.api.schemas import (
+    Claim,
+    Grid,
+    GridModel,
+    JobRow,
+    Minute,
+    Node,
+    Receipt,
+    Stats,
+    Token,
+    Wallet,
+)
+from tabgrid_server.pages.views import Chain
+
+ADDRESS = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
+STRANGER = "4Nd1mYQk6hJ2v8x5oQeWvG816bUx9EPjHmaT23yvVM2Z"
+JOB_ID = "job_01KAR8YEWQ2JE73CC4QBWG06PD"
+NOBODY = "job_01KAR8YEWQ2JE73CC4QBWG0000"
+DIGEST = "39" * 32
+TOKEN = Token("TGT", 6, "So11111111111111111111111111111111111111112")
+
+NODE = Node(
+    id="node_01KAR8YEWQ2JE73CC4QBWG06PD",
+    wallet=ADDRESS,
+    host="browser",
+    backend="webgpu",
+    device='<b>"Apple M2"</b>',
+    grids=("text",),
+    state="ready",
+    jobs_done=3,
+    connected_at=1_000.0,
+)
+JOB = JobRow(
+    id=JOB_ID,
+    state="done",
+    grid="text",
+    model="all-MiniLM-L6-v2",
+    digest=DIGEST,
+    connector="embeddings",
+    price=10_000,
+    units=10,
+    host="browser",
+    backend="webgpu",
+    device=NODE.device,
+    wallet=ADDRESS,
+    node=NODE.id,
+    submitted_at=1_000.0,
+    assigned_at=1_000.003,
+    returned_at=1_000.199,
+    finished_at=1_000.201,
+    attempts=1,
+    error=None,
+)
+RECEIPT = Receipt(
+    v=1,
+    job=JOB_ID,
+    grid="text",
+    model=JOB.model,
+    digest=DIGEST,
+    connector="embeddings",
+    comparator_version=1,
+    dtype="q8",
+    device_class="webgpu:apple:common-3d",
+    wallet=ADDRESS,
+    worker_key=STRANGER,
+    input_hash="aa" * 32,
+    result_hash="bb" * 32,
+    commit_hash="cc" * 32,
+    nonce="dd" * 16,
+    signature=ADDRESS + STRANGER,
+    units=10,
+    price=10_000,
+    pay=9_500,
+    fee=500,
+    audited=False,
+    settled_at=1_000.201,
+    release_at=1_020.201,
+)
+CLAIM = Claim(
+    id="claim_01KAR8YEWQ2JE73CC4QBWG06PD",
+    wallet=ADDRESS,
+    amount=9_500,
+    state="finalized",
+    transaction=None,
+    signature=STRANGER + ADDRESS,
+    error=None,
+    created_at=1_030.0,
+    updated_at=1_042.0,
+    expires_at=None,
+)
+WALLET = Wallet(
+    address=ADDRESS,
+    jobs_done=412,
+    earned=43_812_500,
+    withheld=1_240_000,
+    claimable=3_572_500,
+    in_flight=2_000_000,
+    paid=37_000_000,
+    next_release_at=1_020.0,
+    token=TOKEN,
+)
+GRID = Grid(
+    id="text",
+    title="Text",
+    description="Sentences become vectors.",
+    models=(
+        GridModel(
+            id="all-MiniLM-L6-v2",
+            digest=DIGEST,
+            title="all-MiniLM-L6-v2",
+            connector="embeddings",
+            unit="token",
+            price_per_unit=1_000,
+            licence="Apache-2.0",
+            download_bytes=23_400_000,
+            memory_mib=180,
+        ),
+    ),
+    token=TOKEN,
+    fee_bps=500,
+    release_s=20,
+    nodes=1,
+    queued=0,
+    running=0,
+)
+
+
+class MadeViews:
+    """``Views`` over what it is given; ``empty`` is a grid on its first day."""
+
+    def __init__(self, empty: bool = False, jobs: Sequence[JobRow] = (JOB,)) -> None:
+        self.jobs = () if empty else tuple(jobs)
+        self.empty = empty
+
+    async def stats(self) -> Stats:
+        done = 0 if self.empty else 48_213
+        return Stats(
+            nodes_by_backend={} if self.empty else {"webgpu": 1},
+            nodes=0 if self.empty else 1,
+            running=0,
+            queued=0,
+            done=done,
+            failed=0,
+            settled=done * 9_500,
+            paid=0,
+            token=TOKEN,
+            hour=tuple(Minute(60.0 * i, done and i, 30.0) for i in range(60)),
+        )
+
+    async def recent_jobs(
+        self, limit: int, before: str | None = None, wallet: str | None = None
+    ) -> Sequence[JobRow]:
+        rows = [job for job in self.jobs if wallet in (None, job.wallet)]
+        return [job for job in rows if before is None or job.id < before][:limit]
+
+    async def job(self, id: str) -> JobRow | None:
+        return next((job for job in self.jobs if job.id == id), None)
+
+    async def receipt(self, job: str) -> Receipt | None:
+        found = await self.job(job)
+        return RECEIPT if found and found.state == "done" else None
+
+    async def wallet(self, address: str) -> Wallet:
+        if address == ADDRESS and not self.empty:
+            return WALLET
+        return Wallet(address, 0, 0, 0, 0, 0, 0, None, TOKEN)
+
+    async def claims(self, address: str) -> Sequence[Claim]:
+        return [CLAIM] if address == ADDRESS and not self.empty else []
+
+    async def grids(self) -> Sequence[Grid]:
+        return [] if self.empty else [GRID]
+
+    async def nodes(self) -> Sequence[Node]:
+        return [] if self.empty else [NODE]
+
+    def chain(self) -> Chain:
+        return Chain("localnet", local=True, claims=True, token=TOKEN)
+
+
+def job(**changes: object) -> JobRow:
+    return msgspec.structs.replace(JOB, **changes)

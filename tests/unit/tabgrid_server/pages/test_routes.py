@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tabgrid_server.pages import Assets, error_page, routes
+from tests.support.pages import ADDRESS, JOB, JOB_ID, NOBODY, STRANGER, MadeViews, job
+
+NAMES = ("site.css", "explorer.js", "playground.js", "node.js", "fonts/a.woff2")
+PAGES = (
+    "/",
+    "/node",
+    "/playground",
+    "/explorer",
+    f"/explorer/jobs/{JOB_ID}",
+    f"/explorer/wallets/{ADDRESS}",
+    "/docs",
+    "/docs/node-owners",
+)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return error_page(request, error.status_code, error.detail)
+
+
+def _browser(views: MadeViews) -> httpx.AsyncClient:
+    app = Starlette(routes=routes(), exception_handlers={HTTPException: _on_http_exception})
+    app.state.views = views
+    app.state.assets = Assets({name: f"{name}?hash" for name in NAMES})
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://grid.example")
+
+
+@pytest.fixture
+def browser() -> httpx.AsyncClient:
+    return _browser(MadeViews())
+
+
+@pytest.fixture(params=["busy", "empty"])
+def any_grid(request: pytest.FixtureRequest) -> Iterator[httpx.AsyncClient]:
+    return _browser(MadeViews(empty=request.param == "empty", jobs=[JOB, job(state="failed")]))
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "/jobs/" not in path])
+async def test_every_page_answers_on_its_first_day_too(
+    any_grid: httpx.AsyncClient, path: str
+) -> None:
+    answer = await any_grid.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/nowhere"])
+async def test_pages_hold_to_the_content_security_policy(
+    browser: httpx.AsyncClient, path: str
+) -> None:
+    html = (await browser.get(path)).text
+    assert not re.search(r"<[^>]+\sstyle=", html)
+    assert not re.search(r"<[^>]+\son[a-z]+=", html)
+    assert "<style" not in html
+    for script in re.findall(r"<script[^>]*>", html):
+        assert 'src="/static/' in script or 'type="application/json"' in script
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', html)
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_pages_have_one_title_one_heading_and_a_way_to_skip(
+    browser: httpx.AsyncClient, path: str
+) -> None:
+    html = (await browser.get(path)).text
+    assert len(re.findall(r"<h1[ >]", html)) == 1
+    assert len(re.findall(r"<title>", html)) == 1
+    assert '<a class="skip" href="#main">' in html
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_ids_are_unique(browser: httpx.AsyncClient, path: str) -> None:
+    ids = re.findall(r'\sid="([^"]+)"', (await browser.get(path)).text)
+    assert len(ids) == len(set(ids))
+
+
+async def test_what_a_node_says_of_itself_stays_text(browser: httpx.AsyncClient) -> None:
+    for path in ("/explorer", f"/explorer/jobs/{JOB_ID}", f"/explorer/wallets/{ADDRESS}"):
+        html = (await browser.get(path)).text
+        assert '<b>"Apple' not in html
+        assert "&lt;b&gt;&#34;Apple M2&#34;&lt;/b&gt;" in html
+
+
+async def test_the_node_page_has_every_control_that_a_test_may_use(
+    browser: httpx.AsyncClient,
+) -> None:
+    html = (await browser.get("/node")).text
+    for testid in (
+        "connect-wallet", "wallet-address", "grid-text", "start", "pause", "node-state",
+        "backend", "jobs-done", "earned", "claimable", "claim", "claim-status",
+    ):  # fmt: skip
+        assert html.count(f'data-testid="{testid}"') == 1, testid
+
+
+async def test_the_node_page_hands_its_script_the_assets_and_the_chain(
+    browser: httpx.AsyncClient,
+) -> None:
+    data = _page_data(await browser.get("/node"))
+    assert data["assets"]["node.js"] == "/static/dist/node.js?hash"
+    assert data["grids"][0]["id"] == "text"
+    assert data["chain"]["local"] is True
+
+
+async def test_the_explorer_shows_totals_and_jobs_without_script(
+    browser: httpx.AsyncClient,
+) -> None:
+    html = (await browser.get("/explorer")).text
+    assert '<dd data-figure="done">48,213</dd>' in html
+    assert html.count('data-testid="job-row"') == 1
+    assert f'href="/explorer/jobs/{JOB_ID}"' in html
+
+
+async def test_a_long_list_goes_on_on_the_next_page() -> None:
+    ids = [f"job_{i:026d}" for i in range(60, 0, -1)]
+    browser = _browser(MadeViews(jobs=[job(id=id) for id in ids]))
+    seen: list[str] = []
+    path: str | None = "/explorer"
+    while path:
+        html = (await browser.get(path)).text
+        seen += re.findall(r'data-job="([^"]+)"', html)
+        older = re.search(r'href="(/explorer\?before=[^"]+)"', html)
+        path = older[1] if older else None
+    assert seen == ids
+
+
+async def test_a_finished_job_shows_its_way_to_the_money(browser: httpx.AsyncClient) -> None:
+    html = (await browser.get(f"/explorer/jobs/{JOB_ID}")).text
+    for words in ("201 ms", "0.01 TGT", "0.0095 TGT", "Computing", "Withheld", "finalized"):
+        assert words in html
+    assert f'href="/api/receipts/{JOB_ID}"' in html
+    assert f'href="/api/jobs/{JOB_ID}"' in html
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("queued", "none yet"),
+        ("running", "Nothing is settled before the answer is checked."),
+        ("failed", "This job failed."),
+        ("cancelled", "Its price went back to the user."),
+    ],
+)
+async def test_an_unfinished_job_says_where_its_price_is(state: str, words: str) -> None:
+    over = state in ("failed", "cancelled")
+    changes: dict[str, Any] = {"assigned_at": None, "wallet": None} if state == "queued" else {}
+    row = job(
+        state=state, returned_at=None, finished_at=1_003.0 if over else None,
+        error="It was too much." if over else None, **changes,
+    )  # fmt: skip
+    assert words in (await _browser(MadeViews(jobs=[row])).get(f"/explorer/jobs/{JOB_ID}")).text
+
+
+async def test_any_address_is_a_wallet(browser: httpx.AsyncClient) -> None:
+    html = (await browser.get(f"/explorer/wallets/{STRANGER}")).text
+    assert "This wallet has run no job." in html
+    assert "No claim yet." in html
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/explorer/jobs/{NOBODY}",
+        "/explorer/jobs/%3Cscript%3E",
+        "/explorer/wallets/not-an-address",
+        "/docs/nothing",
+        "/docs/..%2Fsecrets",
+        "/nowhere",
+    ],
+)
+async def test_what_is_not_there_is_said_with_a_way_on(
+    browser: httpx.AsyncClient, path: str
+) -> None:
+    answer = await browser.get(path)
+    assert answer.status_code == 404
+    assert "<script>" not in answer.text
+    assert 'href="/explorer"' in answer.text
+
+
+async def test_a_mistyped_page_mark_shows_the_newest_jobs(browser: httpx.AsyncClient) -> None:
+    answer = await browser.get("/explorer", params={"before": "'; drop table jobs"})
+    assert answer.status_code == 200
+    assert 'data-testid="job-row"' in answer.text
+
+
+async def test_an_app_can_be_installed(browser: httpx.AsyncClient) -> None:
+    answer = await browser.get("/manifest.webmanifest")
+    assert answer.headers["content-type"].startswith("application/manifest+json")
+    icon = answer.json()["icons"][0]
+    assert (await browser.get(icon["src"])).headers["content-type"] == icon["type"]
+
+
+def _page_data(answer: httpx.Response) -> Any:
+    found = re.search(r'<script type="application/json" id="page-data">(.*?)</script>', answer.text)
+    assert found
+    return json.loads(found[1])
