@@ -59,7 +59,7 @@ def default_cache() -> Path:
     default=default_cache,
     help="Folder for weights.  [default: ~/.cache/tabgrid]",
 )
-@click.option("--device", "device_id", default="", help="Name of this device, if it has several.")
+@click.option("--device", "device_name", default="", help="Name of this device, if it has several.")
 @click.option("--domain", default="", help="Domain of the sign-in, where it is not the URL's.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per change of status.")
 @click.option(
@@ -120,7 +120,7 @@ async def serve(
     threads: int,
     capacity: int,
     cache: Path,
-    device_id: str,
+    device_name: str,
     domain: str,
 ) -> int:
     """Exit status: 0 stopped by its owner, 1 where the node had to give up."""
@@ -133,7 +133,7 @@ async def serve(
         wallet,
         cache,
         threads=threads,
-        device_id=device_id,
+        device_name=device_name,
         domain=domain,
         on_status=show,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import platform
 import secrets
@@ -100,12 +101,12 @@ class NativeHost:
         cache: Path,
         *,
         threads: int = 0,
-        device_id: str = "",
+        device_name: str = "",
         domain: str = "",
         on_status: Callable[[NodeStatus], None] = lambda status: None,
     ) -> None:
         parts = urlsplit(url)
-        self.device = find_device(threads, device_id or kept_device_id(cache))
+        self.device = find_device(threads, device_id_of(device_name, cache))
         self.signer = KeySigner()
         self._wallet = wallet
         self._domain = domain or parts.netloc
@@ -222,8 +223,13 @@ def memory_mib() -> int:
         return 0
 
 
-def kept_device_id(cache: Path) -> str:
-    """Random, made once per cache: two processes that share one are one device."""
+def device_id_of(name: str, cache: Path) -> str:
+    """From the name its owner gave it; else random, made once per cache.
+
+    So two processes that share a cache and have no names are one device.
+    """
+    if name:
+        return hashlib.sha256(b"tabgrid/device/" + name.encode()).hexdigest()[:32]
     path = cache / "device-id"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)

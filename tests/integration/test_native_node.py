@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.grid import Grid
-from tests.support.programs import Program
+from tests.support.programs import Program, Programs
 
 MODEL = "all-MiniLM-L6-v2"
 UNTIL_S = 60.0
@@ -27,15 +29,23 @@ def eventually(found: Callable[[], Any]) -> Any:
     return value
 
 
-def start(grid: Grid, name: str, *options: str, cache: Path | None = None) -> Program:
-    """A node with a cache of its own, in JSON, so that its states can be read."""
-    folder = grid.folder / name
-    return grid.programs.tabgrid(
-        name,
-        *("node", "--json", "--url", grid.url, "--create"),
-        *("--keypair", str(folder / "wallet.json"), "--cache", str(cache or folder / "cache")),
-        *options,
-    )
+class Owner:
+    """Somebody who runs nodes for one grid, each with a wallet and a cache of its own."""
+
+    def __init__(self, grid: Grid, folder: Path) -> None:
+        self.grid = grid
+        self.folder = folder
+        self.programs = Programs(folder)
+
+    def start(self, name: str, *options: str, wallet: str = "", cache: str = "") -> Program:
+        """A node that tells its states in JSON; ``wallet`` and ``cache`` name others to share."""
+        return self.programs.tabgrid(
+            name,
+            *("node", "--json", "--url", self.grid.url, "--create"),
+            *("--keypair", str(self.folder / f"{wallet or name}.keypair.json")),
+            *("--cache", str(self.folder / f"{cache or name}.cache")),
+            *options,
+        )
 
 
 def statuses(node: Program) -> list[dict[str, Any]]:
@@ -48,14 +58,26 @@ def embed(grid: Grid, key: str, texts: list[str]) -> Any:
         return client.post("/v1/embeddings", json={"model": MODEL, "input": texts})
 
 
-@pytest.fixture
-def lone(make_grid: Callable[..., Grid]) -> Grid:
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     """A grid without nodes."""
-    return make_grid().start()
+    grid = Grid(tmp_path_factory.mktemp("grid"))
+    try:
+        yield grid.start()
+    finally:
+        grid.stop()
 
 
-def test_its_whole_life(lone: Grid) -> None:
-    node = start(lone, "node")
+@pytest.fixture
+def owner(lone: Grid, tmp_path: Path) -> Iterator[Owner]:
+    """Whose nodes end with the test."""
+    owner = Owner(lone, tmp_path)
+    yield owner
+    owner.programs.stop()
+
+
+def test_its_whole_life(owner: Owner) -> None:
+    node, lone = owner.start("node"), owner.grid
     told = node.ready()
     answer = embed(lone, lone.make_key(), ["one", "two"])
     assert answer.status_code == 200, answer.text
@@ -73,16 +95,14 @@ def test_its_whole_life(lone: Grid) -> None:
     assert (states[-1], statuses(node)[-1]["message"]) == ("stopped", "Stopped.")
 
 
-def test_sigterm_while_a_job_runs_answers_it_first(lone: Grid) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    node = start(lone, "node", "--threads", "1")
+def test_sigterm_while_a_job_runs_answers_it_first(owner: Owner) -> None:
+    node = owner.start("node", "--threads", "1")
     node.ready()
-    key = lone.make_key()
-    # Long enough that the signal finds it running: 64 different texts of 256 tokens.
-    texts = [f"{number} " + "long text " * 150 for number in range(64)]
+    key = owner.grid.make_key()
+    # Two runs of the graph with 2,048 tokens each: the signal finds it running.
+    texts = [f"{number} " + "long text " * 150 for number in range(16)]
     with ThreadPoolExecutor() as pool:
-        asked = pool.submit(embed, lone, key, texts)
+        asked = pool.submit(embed, owner.grid, key, texts)
         eventually(lambda: statuses(node)[-1]["state"] == "working")
         node.signal(signal.SIGTERM)
         assert node.ended(UNTIL_S) == 0
@@ -91,8 +111,8 @@ def test_sigterm_while_a_job_runs_answers_it_first(lone: Grid) -> None:
     assert statuses(node)[-1]["jobs_done"] == 1
 
 
-def test_a_coordinator_that_restarts_is_found_again(lone: Grid) -> None:
-    node = start(lone, "node")
+def test_a_coordinator_that_restarts_is_found_again(owner: Owner) -> None:
+    node, lone = owner.start("node"), owner.grid
     node.ready()
     lone.coordinator.kill()
     gone = eventually(lambda: [s for s in statuses(node) if s["retry_in"] > 0])
@@ -107,51 +127,45 @@ def test_a_coordinator_that_restarts_is_found_again(lone: Grid) -> None:
     assert downloads[-1] in statuses(node)[: statuses(node).index(gone[0])]
 
 
-def test_a_second_start_takes_its_weights_from_the_cache(lone: Grid) -> None:
-    cache = lone.folder / "cache"
-    start(lone, "first", cache=cache).ready()
-    for kept in (cache / "weights").iterdir():
-        kept.chmod(0o400)
-    before = {path.name: path.stat().st_mtime_ns for path in (cache / "weights").iterdir()}
-    start(lone, "second", "--device", "another", cache=cache).ready()
-    after = {path.name: path.stat().st_mtime_ns for path in (cache / "weights").iterdir()}
-    assert before == after
+def test_a_second_start_takes_its_weights_from_the_cache(owner: Owner) -> None:
+    owner.start("first", cache="shared").ready()
+    kept = owner.folder / "shared.cache" / "weights"
+    before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir()}
+    owner.start("second", "--device", "another", cache="shared").ready()
+    assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir()} == before
 
 
-def test_a_damaged_weight_file_is_fetched_again(lone: Grid) -> None:
-    cache = lone.folder / "cache"
-    start(lone, "first", cache=cache).ready()
-    largest = max((cache / "weights").iterdir(), key=lambda path: path.stat().st_size)
+def test_a_damaged_weight_file_is_fetched_again(owner: Owner) -> None:
+    first = owner.start("first", cache="shared")
+    first.ready()
+    first.stop()
+    kept = owner.folder / "shared.cache" / "weights"
+    largest = max(kept.iterdir(), key=lambda path: path.stat().st_size)
     with largest.open("r+b") as stream:
         stream.seek(1000)
         stream.write(b"damaged")
-    start(lone, "second", "--device", "another", cache=cache).ready()
-    assert embed(lone, lone.make_key(), ["right again"]).status_code == 200
+    owner.start("second", cache="shared").ready()
+    assert hashlib.sha256(largest.read_bytes()).hexdigest() == largest.name
+    assert embed(owner.grid, owner.grid.make_key(), ["right again"]).status_code == 200
 
 
-def test_the_same_device_twice_stops_the_older_one(lone: Grid) -> None:
-    older = start(lone, "node", "--device", "one")
+def test_the_same_device_twice_stops_the_older_one(owner: Owner) -> None:
+    older = owner.start("older", "--device", "one", wallet="same", cache="shared")
     older.ready()
-    newer = lone.programs.tabgrid(
-        "newer",
-        *("node", "--url", lone.url, "--device", "one"),
-        *("--keypair", str(lone.folder / "node" / "wallet.json")),
-        *("--cache", str(lone.folder / "node" / "cache")),
-    )
-    newer.ready()
+    owner.start("newer", "--device", "one", wallet="same", cache="shared").ready()
     assert older.ended() == 1
     assert "already works for this wallet somewhere else" in statuses(older)[-1]["message"]
 
 
-def test_it_does_not_sign_in_for_another_domain(lone: Grid) -> None:
-    node = start(lone, "node", "--domain", "bank.example")
+def test_it_does_not_sign_in_for_another_domain(owner: Owner) -> None:
+    node = owner.start("node", "--domain", "bank.example")
     assert node.ended() == 1
     assert "names domain" in statuses(node)[-1]["message"]
 
 
-def test_a_grid_that_is_not_there_yet_is_waited_for(make_grid: Callable[..., Grid]) -> None:
-    grid = make_grid()
-    node = start(grid, "node")
+def test_a_grid_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
+    owner = Owner(Grid(tmp_path / "none"), tmp_path)
+    node = owner.start("node")
     eventually(lambda: any("cannot be reached" in s["message"] for s in statuses(node)))
     assert node.stop() == 0
 
@@ -166,9 +180,9 @@ def test_a_grid_that_is_not_there_yet_is_waited_for(make_grid: Callable[..., Gri
     ],
 )
 def test_mistakes_end_with_a_sentence(
-    make_grid: Callable[..., Grid], options: tuple[str, ...], sentence: str
+    programs: Programs, options: tuple[str, ...], sentence: str
 ) -> None:
-    node = make_grid().programs.tabgrid("node", "node", *options)
+    node = programs.tabgrid("node", "node", *options)
     assert node.ended() in (1, 2)
     assert sentence in node.text()
     assert "Traceback" not in node.text()
