@@ -51,7 +51,7 @@ def prepare_packages(checkout: Checkout, *, checks: bool = False) -> dict[str, s
     """
     env = prepare_node(checkout)
     folder = checkout.root / "browser_node"
-    inputs = fingerprint(folder / "package.json", folder / "package-lock.json")
+    inputs = fingerprint(folder / "package-lock.json")
     steps = ("npm-checks",) if checks else ("npm-checks", "npm")
     installed = (folder / "node_modules").is_dir()
     if installed and any(checkout.stamps.done(step, inputs) for step in steps):

@@ -35,7 +35,7 @@ def checks(checkout: Checkout) -> list[Check]:
     return [
         Check("mypy --strict", (tool("mypy"),)),
         Check("tsc", (*npx, "tsc", "--noEmit"), "browser_node"),
-        Check("eslint", (*npx, "eslint", "web", "../build/web.mjs"), "browser_node"),
+        Check("eslint", (*npx, "eslint", "web"), "browser_node"),
         Check("lint-imports", (tool("lint-imports"), "--no-cache")),
         Check("generated files", (tool("python"), "build/generate", "--check")),
         Check("ruff check", (tool("ruff"), "check")),

@@ -73,20 +73,22 @@ def test_second_set_up_has_nothing_to_do(command: str) -> None:
     assert last.startswith("Set up in ")
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "data"
+
+
+@pytest.fixture(scope="module")
+def demo(data: Path) -> Iterator[Program]:
+    programs = Programs(data.parent / "programs")
+    demo = start_demo(programs, data, free_port())
+    demo.ready(SET_UP_S)
+    yield demo
+    programs.stop()
+
+
 class TestDemo:
-    """One demo for the whole class; the last tests stop it."""
-
-    @pytest.fixture(scope="class")
-    def data(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return tmp_path_factory.mktemp("demo") / "data"
-
-    @pytest.fixture(scope="class")
-    def demo(self, data: Path) -> Iterator[Program]:
-        programs = Programs(data.parent / "programs")
-        demo = start_demo(programs, data, free_port())
-        demo.ready(SET_UP_S)
-        yield demo
-        programs.stop()
+    """One demo for all of them; the last one stops it."""
 
     @pytest.fixture
     def client(self, demo: Program) -> Iterator[httpx.Client]:
