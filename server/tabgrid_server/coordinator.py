@@ -110,6 +110,7 @@ class Coordinator:
         self.draining = True
         seconds = self.settings.server.drain_s
         for node in self.nodes.values():
+            self.node_draining(node)
             node.link.send(wire.Drain(seconds))
         deadline = time.monotonic() + seconds
         while self.scheduler.leases and time.monotonic() < deadline:
