@@ -11,11 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from tabgrid_models import catalogue
 from tabgrid_models.catalogue import Catalogue, InvalidManifest
 from tabgrid_models.manifest import File, Manifest
 from tabgrid_models.runtime import Tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer as Fast
 
 MANIFEST = "manifest.json"
 #: The models that come with a checkout.
@@ -45,17 +49,29 @@ class Library:
 
 
 class FastTokenizer:
-    """``tokenizers`` behind the grid's protocol. Not for several threads at once."""
+    """``tokenizers`` behind the grid's protocol.
+
+    Threads may share it: a megabyte of text takes a good part of a second, which no event
+    loop has, and ``encode`` gives the interpreter free meanwhile.
+    """
 
     def __init__(self, file: Path) -> None:
-        from tokenizers import Tokenizer as Fast
-
-        self._fast = Fast.from_file(str(file))
-        self._fast.no_padding()
+        self._file = file
+        #: One per limit, since the limit is state of the underlying object; a model has two.
+        self._cut_at: dict[int, Fast] = {}
 
     def encode(self, texts: Sequence[str], max_tokens: int) -> list[list[int]]:
-        self._fast.enable_truncation(max_tokens)
-        return [encoding.ids for encoding in self._fast.encode_batch_fast(list(texts))]
+        fast = self._cut_at.get(max_tokens) or self._load(max_tokens)
+        return [encoding.ids for encoding in fast.encode_batch_fast(list(texts))]
+
+    def _load(self, max_tokens: int) -> Fast:
+        from tokenizers import Tokenizer as Fast
+
+        fast = Fast.from_file(str(self._file))
+        fast.no_padding()
+        fast.enable_truncation(max_tokens)
+        self._cut_at[max_tokens] = fast
+        return fast
 
 
 def open_library(folder: Path | None = None) -> Library:

@@ -21,7 +21,6 @@ def require_tools() -> None:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ExportError(
-            f"Exporting needs {', '.join(missing)}, which this environment lacks. Install the "
-            "tools for it with 'pip install torch==2.13.0 \"tabgrid[export]\"' on CPython 3.11, "
-            "or run './build/test --export' in a checkout and use .venv-export/bin/tabgrid."
+            f"Exporting needs {', '.join(missing)}, which this environment lacks. On CPython 3.11 "
+            "'pip install torch==2.13.0' and then 'pip install \"tabgrid[export]\"' bring them."
         )
