@@ -64,11 +64,12 @@ class Envelope:
                 headers.append((b"x-request-id", request_id.encode()))
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request=request_id):
-            try:
-                await self._app(scope, receive, send_with_headers)
-            finally:
-                _record(scope, status, time.perf_counter() - started)
+        # Never unbound: the server runs each request in a task, so in a context of its own.
+        structlog.contextvars.bind_contextvars(request=request_id)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            _record(scope, status, time.perf_counter() - started)
 
 
 def _record(scope: Scope, status: int, seconds: float) -> None:

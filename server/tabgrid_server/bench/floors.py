@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 ECHO = """
 import socket, sys, uvicorn
@@ -41,6 +42,35 @@ def websocket_echo(seconds: float) -> float:
             return uvloop.run(_echo(port, seconds))
         finally:
             server.terminate()
+
+
+def idle_socket(count: int) -> float:
+    """Bytes that a bare uvicorn process holds per idle WebSocket."""
+    from .sockets import memory
+
+    command = [sys.executable, "-c", ECHO]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            return uvloop.run(_idle(port, count, lambda: memory(server.pid)))
+        finally:
+            server.terminate()
+
+
+async def _idle(port: int, count: int, memory: Callable[[], int]) -> float:
+    before = memory()
+    gate = asyncio.Semaphore(CONNECTIONS)
+
+    async def one() -> ClientConnection:
+        async with gate:
+            return await connect(f"ws://127.0.0.1:{port}/", compression=None, ping_interval=None)
+
+    sockets = await asyncio.gather(*(one() for _ in range(count)))
+    each = (memory() - before) / count
+    for socket in sockets:
+        socket.transport.abort()
+    return each
 
 
 async def _echo(port: int, seconds: float) -> float:

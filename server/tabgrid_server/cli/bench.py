@@ -29,3 +29,13 @@ def dispatch(as_json: bool, seconds: float, nodes: str, database: str) -> None:
 
     counts = tuple(int(count) for count in nodes.split(","))
     show(run(seconds, counts, database), as_json)
+
+
+@bench.command()
+@click.option("--nodes", default="1000,5000", show_default=True, help="Numbers of idle nodes.")
+@click.pass_obj
+def sockets(as_json: bool, nodes: str) -> None:
+    """Memory per idle node, and whether any is dropped."""
+    from ..bench.sockets import run
+
+    show(run(tuple(int(count) for count in nodes.split(","))), as_json)
