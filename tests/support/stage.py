@@ -55,10 +55,10 @@ PAGE = """<!doctype html><title>Stage</title>
 <script type="module" src="/stage.js"></script>"""
 #: Starts workers and keeps what they say; the tests drive it with page.evaluate.
 SCRIPT = """
-const assets = JSON.parse(document.getElementById("assets").textContent);
+const assets = window.assets = JSON.parse(document.getElementById("assets").textContent);
 window.told = [];
-window.begin = (forceBackend) => {
-  const worker = new Worker(assets["worker.js"], { type: "module" });
+window.begin = (forceBackend, url = assets["worker.js"]) => {
+  const worker = new Worker(url, { type: "module" });
   worker.onmessage = ({ data }) => window.told.push({ at: performance.now(), ...data });
   worker.onerror = (event) => window.told.push({ kind: "error", message: event.message });
   worker.postMessage({ kind: "init", forceBackend, assets });
@@ -67,6 +67,16 @@ window.begin = (forceBackend) => {
 window.say = (message) => window.worker.postMessage(message);
 window.heard = (kind) => window.told.filter((message) => message.kind === kind);
 window.staged = true;
+"""
+
+#: The worker in a browser that refuses to keep files.
+NO_STORAGE = """
+import "/refuse-storage.js";
+import "{worker}";
+"""
+REFUSE_STORAGE = """
+const refusal = () => Promise.reject(new DOMException("no", "SecurityError"));
+StorageManager.prototype.getDirectory = refusal;
 """
 
 
@@ -133,7 +143,11 @@ class Stage:
     def _app(self) -> ASGIApp:
         routes = [
             Route("/", self._page),
-            Route("/stage.js", lambda _: Response(SCRIPT, media_type="text/javascript")),
+            Route("/stage.js", lambda _: script(SCRIPT)),
+            Route("/refuse-storage.js", lambda _: script(REFUSE_STORAGE)),
+            Route(
+                "/no-storage.js", lambda _: script(NO_STORAGE.format(worker=assets()["worker.js"]))
+            ),
             Route("/api/models/{digest}", self._manifest),
             Route("/weights/{sha256}", self._weights),
             WebSocketRoute("/ws/node", self._node),
@@ -162,9 +176,7 @@ class Stage:
         return observed
 
     async def _page(self, _: Request) -> Response:
-        names = json.loads((DIST / "manifest.json").read_text())
-        assets = {logical: f"/static/dist/{name}" for logical, name in names.items()}
-        return HTMLResponse(PAGE.format(assets=json.dumps(assets)))
+        return HTMLResponse(PAGE.format(assets=json.dumps(assets())))
 
     async def _manifest(self, request: Request) -> Response:
         if request.path_params["digest"] != self.digest:
@@ -224,6 +236,16 @@ class Stage:
         assert self._socket, "no node is connected"
         socket, connection = self._socket
         await socket.send_bytes(connection.send(message))
+
+
+def assets() -> dict[str, str]:
+    """Logical name to URL of everything that was built."""
+    names: dict[str, str] = json.loads((DIST / "manifest.json").read_text())
+    return {logical: f"/static/dist/{name}" for logical, name in names.items()}
+
+
+def script(text: str) -> Response:
+    return Response(text, media_type="text/javascript")
 
 
 def _identifier(prefix: str) -> str:

@@ -74,7 +74,7 @@ async function standardModules(archive) {
   pyodide.runPython("import tabgrid_wire.messages, tabgrid_node.hosts, asyncio, traceback");
   const after = pyodide.runPython("list(sys.modules)").toJs();
   // What loads a library cannot be frozen, and what holds a seed must not be the same for all.
-  const never = /^(msgspec|tabgrid_|js$|random|secrets|uuid|tempfile|_pyodide|pyodide)/;
+  const never = /^(msgspec|tabgrid_|js$|random|secrets|tempfile|_pyodide|pyodide)/;
   return after.filter((name) => !before.has(name) && !never.test(name) && !name.startsWith("_"));
 }
 

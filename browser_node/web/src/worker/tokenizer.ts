@@ -1,6 +1,19 @@
 /** `tokenizer.json` in JavaScript: the same ids as its Python twin, without a second wheel. */
 
 import { Tokenizer } from "@huggingface/tokenizers";
+import { normalize, words } from "./bert";
+
+/** The steps of `tokenizer.json` that the tables in bert.ts stand for. */
+interface Steps {
+  normalizer?: {
+    type?: string;
+    clean_text?: boolean;
+    handle_chinese_chars?: boolean;
+    strip_accents?: boolean | null;
+    lowercase?: boolean;
+  } | null;
+  pre_tokenizer?: { type?: string } | null;
+}
 
 export class TextTokenizer {
   private readonly tokenizer: Tokenizer;
@@ -10,8 +23,12 @@ export class TextTokenizer {
   private readonly specials: number;
 
   constructor(json: Uint8Array) {
-    const content: unknown = JSON.parse(new TextDecoder().decode(json));
-    this.tokenizer = new Tokenizer(content as object, {});
+    const content = JSON.parse(new TextDecoder().decode(json)) as Steps;
+    this.tokenizer = new Tokenizer(content, {});
+    if (isBert(content)) {
+      this.tokenizer.normalizer = normalize as unknown as Tokenizer["normalizer"];
+      this.tokenizer.pre_tokenizer = words as unknown as Tokenizer["pre_tokenizer"];
+    }
     this.specials = this.tokenizer.encode("").ids.length;
     const [own] = this.tokenizer.encode("a", { add_special_tokens: false }).ids;
     this.prefix = Math.max(0, this.tokenizer.encode("a").ids.indexOf(own ?? -1));
@@ -27,4 +44,16 @@ export class TextTokenizer {
     const after = this.specials - this.prefix;
     return [...ids.slice(0, maxTokens - after), ...ids.slice(ids.length - after)];
   }
+}
+
+/** The library's own steps ask the browser's Unicode tables; see build/bert-tables. */
+function isBert({ normalizer, pre_tokenizer }: Steps): boolean {
+  return (
+    pre_tokenizer?.type === "BertPreTokenizer" &&
+    normalizer?.type === "BertNormalizer" &&
+    normalizer.clean_text === true &&
+    normalizer.handle_chinese_chars === true &&
+    normalizer.strip_accents !== false &&
+    normalizer.lowercase === true
+  );
 }
