@@ -33,7 +33,12 @@ CAUSES: tuple[tuple[str, str], ...] = (
         "again: what is done already is kept",
     ),
     (
-        r"No matching distribution found for (\S+)",
+        r"\(from versions: none\)",
+        "The package registry names no build of a package at all: check that it can be reached "
+        "(network, proxy, pip's settings), and that this is CPython 3.11 to 3.14",
+    ),
+    (
+        r"No matching distribution found for",
         "There is no build of a package that is needed for this Python on this machine "
         "(CPython 3.11 to 3.14 on x86-64 or arm64 Linux or macOS have them)",
     ),

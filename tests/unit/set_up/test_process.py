@@ -25,6 +25,7 @@ LOG = Path("pip.log")
         ("npm error code ENOTFOUND", "cannot be reached"),
         ("E: Failed to fetch  Temporary failure resolving", "cannot be reached"),
         ("ERROR: No matching distribution found for solders==0.29.0", "no build of a package"),
+        ("ERROR: Could not find a version (from versions: none)", "network, proxy, pip's settings"),
         ("npm error EACCES: permission denied", "Permission was refused"),
     ],
 )
