@@ -27,7 +27,7 @@ UNWANTED = {
         *("py" + "pi.org", "python" + "hosted.org", "npm" + "js.org", "npm" + "js.com"),
         *("yarn" + "pkg.com", "deb." + "debian.org", "download." + "pytorch.org"),
     ),
-    "a path of one machine": ("/work" + "/", "/opt" + "/pypi", "/home" + "/", "/Users" + "/"),
+    "a path of one machine": ("/work" + "/", "/opt" + "/pypi", "/root" + "/"),
     "work left over": ("TO" + "DO", "FIX" + "ME", "XX" + "X:", "HA" + "CK:"),
     "a secret": ("PRIVATE" + " KEY-----",),
 }
