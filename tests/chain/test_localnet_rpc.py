@@ -98,6 +98,8 @@ async def valid(world: World, blockhash: Hash) -> bool:
 async def test_accounts(client: AsyncClient, world: World, rich: Keypair) -> None:
     assert (await client.get_balance(rich.pubkey())).value == 10 * SOL
     assert (await client.get_balance(Pubkey.new_unique())).value == 0
+    with pytest.raises(RPCException, match="InsufficientFundsForRent"):
+        await client.request_airdrop(Pubkey.new_unique(), 5)
     assert (await client.get_account_info(Pubkey.new_unique())).value is None
     treasury = world.treasury
     for encoding in ("base64", "base58"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-
 _USUAL = (ValueError, TypeError, OverflowError, LookupError, AttributeError)
 
 

@@ -186,9 +186,13 @@ class Rpc:
 def _refused(error: RPCException) -> RpcError:
     told = error.args[0] if error.args else ""
     text = getattr(told, "message", None)
-    if not isinstance(text, str):
-        return RpcUnavailable(f"The RPC refused to answer ({told!r}).")
-    return RpcRefused(text)
+    if isinstance(text, str):
+        return RpcRefused(text)
+    # An error without a text of its own, such as RpcCustomErrorFieldless.NodeUnhealthy.
+    name = str(told).rpartition(".")[2]
+    if name.startswith("Transaction"):
+        return RpcRefused(name)
+    return RpcUnavailable(f"The RPC refused to answer ({name}).")
 
 
 def _status(found: Any) -> Status | None:

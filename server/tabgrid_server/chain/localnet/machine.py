@@ -180,8 +180,9 @@ class Machine:
             self._journal.append(Landed(at=at, slot=slot, raw=raw))
         return outcome
 
-    def airdrop(self, address: Pubkey, lamports: int) -> str:
-        """SOL from the faucet, by a transaction like any other. Returns its signature."""
+    def airdrop(self, address: Pubkey, lamports: int) -> tuple[str, Outcome]:
+        """SOL from the faucet, by a transaction like any other: its signature, and whether it
+        worked (an account cannot start with less than its rent)."""
         params = TransferParams(
             from_pubkey=self._faucet.pubkey(), to_pubkey=address, lamports=lamports
         )
@@ -191,8 +192,7 @@ class Machine:
             self._faucet.pubkey(), steps, [], self.blockhash(self.slot())
         )
         transaction = VersionedTransaction(message, [self._faucet])
-        self.send(transaction)
-        return str(transaction.signatures[0])
+        return str(transaction.signatures[0]), self.send(transaction)
 
     def _refusal(self, transaction: VersionedTransaction, check_hash: bool) -> str | None:
         if str(transaction.signatures[0]) in self._records:

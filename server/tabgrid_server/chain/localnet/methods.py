@@ -165,7 +165,10 @@ class Methods:
         lamports = int(params[1])
         if not 0 < lamports <= MAX_AIRDROP:
             raise RpcError(INVALID_PARAMS, f"Invalid params: 1 to {MAX_AIRDROP} lamports")
-        return self.machine.airdrop(_key(params, 0), lamports)
+        signature, outcome = self.machine.airdrop(_key(params, 0), lamports)
+        if outcome.error is not None:
+            raise RpcError(INVALID_PARAMS, f"Airdrop refused: {views.error_text(outcome.error)}")
+        return signature
 
     # --- transactions --------------------------------------------------------------------
 
