@@ -113,7 +113,7 @@ def test_a_restarted_coordinator_is_found_again(grid: Grid, open_tab: Callable[.
     tab.connect()
     tab.start().expect_state("ready")
     grid.coordinator.kill()
-    expect(tab.page.locator("#message")).to_contain_text("coordinator cannot be reached")
+    expect(tab.page.locator("#message")).to_contain_text("This tab keeps trying")
     expect(tab.page.locator("#start-hint")).to_contain_text("Next try in")
     grid.coordinator = grid.start_coordinator()
     grid.coordinator.ready()

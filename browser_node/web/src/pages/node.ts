@@ -120,7 +120,8 @@ class NodePage {
     void this.money.show(session?.wallet ?? null);
   }
 
-  private heard({ status }: EngineView): void {
+  private heard({ status, state }: EngineView): void {
+    if (state === "gave-up") void this.wallet.recheck();
     this.heardAt = performance.now();
     if (status) this.count(status);
     else this.counted = { jobs: 0, earned: 0 };

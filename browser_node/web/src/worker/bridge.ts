@@ -55,10 +55,10 @@ export class Bridge {
     return Socket.open("/ws/node", protocol);
   }
 
-  /** A GET of our own server; null where it answers 404. */
-  async fetch(path: string): Promise<Uint8Array | null> {
+  /** A GET of our own server; undefined, which is None in Python, where it answers 404. */
+  async fetch(path: string): Promise<Uint8Array | undefined> {
     const answer = await fetch(path);
-    if (answer.status === 404) return null;
+    if (answer.status === 404) return undefined;
     if (!answer.ok) throw new Error(`${path}: the server answered ${answer.status}`);
     return new Uint8Array(await answer.arrayBuffer());
   }

@@ -38,13 +38,16 @@ export class Socket {
     });
   }
 
-  /** The next frame, or null once the socket is closed and every frame was taken. */
-  async pull(): Promise<Uint8Array | null> {
+  /**
+   * The next frame, or undefined once the socket is closed and every frame was taken.
+   * (Python sees undefined as None; null would be an object of its own there.)
+   */
+  async pull(): Promise<Uint8Array | undefined> {
     while (this.frames.length === 0) {
-      if (this.closeCode) return null;
+      if (this.closeCode) return undefined;
       await new Promise<void>((resolve) => (this.wake = resolve));
     }
-    return this.frames.shift() ?? null;
+    return this.frames.shift();
   }
 
   async push(frame: Uint8Array<ArrayBuffer>): Promise<void> {

@@ -60,6 +60,8 @@ const RECYCLE_WAITS_S = [2, 8, 30] as const;
 const HEALTHY_MS = 10 * 60_000;
 /** How long a stopping worker may take to say goodbye to the coordinator. */
 const GOODBYE_MS = 2_000;
+/** Between a node's last status and the worker's verdict on it. */
+const LAST_WORDS_MS = 500;
 /** Making a key takes milliseconds; a cold, slow machine may need seconds to load the worker. */
 const IDENTITY_MS = 30_000;
 
@@ -193,6 +195,7 @@ export class Engine {
         if (!this.wanted) break;
         this.show({ ...this.view, state: "running", status: message.status });
         this.tellPause();
+        if (message.status.state === "stopped") this.stoppedByItself(message.status.message);
         break;
       case "duplicate":
         this.end("duplicate", "");
@@ -202,6 +205,12 @@ export class Engine {
         if (message.next === "recycle") this.crashed(message.message);
         else this.end("gave-up", message.message);
     }
+  }
+
+  /** The node gave up; where a fresh worker may do better, `fatal` says so right after. */
+  private stoppedByItself(reason: string): void {
+    clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => this.end("gave-up", reason), LAST_WORDS_MS);
   }
 
   private failWaiting(message: string): void {

@@ -63,6 +63,13 @@ export class WalletPanel {
     }
   }
 
+  /** Ask whether the session still stands: a node was stopped, perhaps because it does not. */
+  async recheck(): Promise<void> {
+    if (this.current === null) return;
+    const found = await this.options.api.session().catch(() => this.current);
+    if (found === null) this.lose(EXPIRED);
+  }
+
   /** The session ended without the owner's doing; say why. */
   lose(reason: string): void {
     if (this.current === null) return;

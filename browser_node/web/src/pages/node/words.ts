@@ -52,8 +52,9 @@ export function message(s: Situation): Sentence {
 function runningMessage({ status }: EngineView): Sentence {
   if (!status) return { text: "Starting.", tone: "waiting" };
   if (status.retry_in > 0) {
-    const text = "The coordinator cannot be reached. This tab tries again, with growing waits.";
-    return { text, tone: "waiting" };
+    // The seconds are counted down in the hint, where no screen reader reads each of them.
+    const reason = status.message.replace(/ Next try in \d+ s\.$/, "");
+    return { text: `${reason} This tab keeps trying, with growing waits.`, tone: "waiting" };
   }
   const good = status.state === "ready" || status.state === "working";
   return { text: status.message, tone: good ? "good" : "waiting" };
@@ -102,8 +103,8 @@ function duplicate({ engine }: Situation): Notice | null {
 function gaveUp({ engine }: Situation): Notice | null {
   if (engine.state !== "gave-up") return null;
   return {
-    title: "The worker does not run on this machine now.",
-    text: `It said: ${sentence(engine.trouble)} Nothing you earned is lost.`,
+    title: "This node has stopped.",
+    text: `${sentence(engine.trouble)} Nothing you earned is lost.`,
     tone: "wrong",
     action: { label: "Try again", does: "restart" },
   };
