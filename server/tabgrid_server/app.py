@@ -100,7 +100,7 @@ async def _make(
     stack.push_async_callback(store.close)
     coordinator = Coordinator(settings, offered, store)
     sessions = Sessions(settings, store)
-    payouts = Payouts(settings, store)
+    payouts = Payouts(settings, store, lambda amount: coordinator.figures.paid(amount))
     return Services(
         settings=settings,
         store=store,

@@ -22,9 +22,10 @@ from tabgrid_wire import messages as wire
 from tabgrid_wire.ids import new_id
 
 from . import metrics, scheduler, verify
-from .api.schemas import JobRow
+from .api.schemas import JobRow, Minute
 from .bus import Bus
 from .errors import Draining, NoNode, QueueFull, TooManyJobs, UnknownModel
+from .figures import Figures, Sums
 from .live import Link, LiveJob, LiveNode, Outcome
 from .offers import Offer, Offers, Priced
 from .pricing import Price
@@ -32,6 +33,7 @@ from .receipts import receipt_of
 from .settings import Settings
 from .store import AlreadyFinished, NewJob, Refund, Settlement, Store, StoreUnavailable
 from .store import jobs as stored_jobs
+from .store import stats as stored_stats
 
 log = structlog.get_logger("tabgrid.coordinator")
 
@@ -56,6 +58,7 @@ class Coordinator:
         self.nodes: dict[str, LiveNode] = {}
         self.jobs: dict[str, LiveJob] = {}
         self.bus: Bus[JobRow] = Bus()
+        self.figures = Figures(Sums(), ())
         self.draining = False
         #: Done when whoever still waits for a queued job should be told to come back later.
         self.stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -78,10 +81,19 @@ class Coordinator:
 
     async def start(self) -> None:
         """Take up again what an earlier process left unfinished, then keep time."""
+        self.figures = await self._read_figures()
         for stored in await self.store.read(stored_jobs.unfinished):
             self._recover(stored)
         self._spawn(self._keep_time())
         log.info("coordinator started", recovered=len(self.jobs))
+
+    async def _read_figures(self) -> Figures:
+        symbol = self.settings.chain.symbol
+        totals = await self.store.read(stored_stats.totals)
+        hour = await self.store.read(stored_stats.hour_series, time.time())
+        settled, paid = totals.settled.get(symbol, 0), totals.paid.get(symbol, 0)
+        sums = Sums(done=totals.done, failed=totals.failed, settled=settled, paid=paid)
+        return Figures(sums, [Minute(m.at, m.done, m.p50_ms) for m in hour])
 
     def _recover(self, stored: NewJob) -> None:
         offer = self.offers.at(stored.grid, stored.digest)
@@ -224,6 +236,8 @@ class Coordinator:
             finished_at=job.finished_at,
         )
         await self._book(self.store.refund, refund, job.id)
+        if outcome.state == "failed":
+            self.figures.failed()
         self._leave(job, outcome)
 
     async def _refund_orphan(self, stored: NewJob) -> None:
@@ -360,6 +374,7 @@ class Coordinator:
         await self._book(self.store.settle, settlement, job.id)
         node.jobs_done += 1
         job.state = "done"
+        self.figures.done(now, now - job.submitted_at, job.price.pay)
         self._leave(job, Outcome("done", result.output))
         symbol = self.settings.chain.symbol
         node.link.send(wire.Settled(job.id, job.price.pay, symbol, release_s))

@@ -1,4 +1,4 @@
-"""Token buckets per address, for what costs us something before anybody has paid."""
+"""A limit per address, for what costs us something before anybody has paid. Pure."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ from collections import OrderedDict
 
 from .errors import RateLimited
 
-#: Addresses remembered; the one unused for longest is forgotten, with a full bucket.
+#: Addresses remembered; the one unused for longest is forgotten, as if it never asked.
 REMEMBERED = 50_000
 
 
 class RateLimit:
-    """``count`` events per ``seconds`` and address, with bursts up to ``count``."""
+    """``count`` events per ``seconds`` and address, with bursts up to ``count``.
+
+    The generic cell rate algorithm: one number per address, the time at which its past would
+    be paid off, so nothing is rounded away and asking while refused costs nothing more.
+    """
 
     def __init__(self, what: str, count: int, seconds: float) -> None:
         self._what = what
-        self._count = count
-        self._per_second = count / seconds
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._interval = seconds / count
+        self._burst = seconds - self._interval
+        self._paid_off: OrderedDict[str, float] = OrderedDict()
 
     def take(self, address: str, now: float) -> None:
         """Count one event. Raises ``RateLimited`` with the seconds to wait."""
-        level, since = self._buckets.pop(address, (float(self._count), now))
-        level = min(self._count, level + (now - since) * self._per_second)
-        allowed = level >= 1
-        self._buckets[address] = (level - 1 if allowed else level, now)
-        if len(self._buckets) > REMEMBERED:
-            self._buckets.popitem(last=False)
-        if not allowed:
-            raise RateLimited(self._what, math.ceil((1 - level) / self._per_second))
+        paid_off = max(self._paid_off.get(address, now), now)
+        wait = paid_off - self._burst - now
+        if wait > 0:
+            raise RateLimited(self._what, math.ceil(wait))
+        self._paid_off[address] = paid_off + self._interval
+        self._paid_off.move_to_end(address)
+        if len(self._paid_off) > REMEMBERED:
+            self._paid_off.popitem(last=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
@@ -12,6 +13,9 @@ from tabgrid_models.runtime import Tokenizer
 
 from .pricing import Price, quote
 from .settings import GridSettings, SettingsError
+
+#: Bytes of input that are tokenised in less than a millisecond or two.
+COUNTED_AT_ONCE = 16 * 1024
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -59,6 +63,12 @@ class Offer:
         usage = self.connector.usage(input, self.manifest, self._tokenizer)
         price = quote(usage.units, self.settings.price_per_unit, self.settings.fee_bps)
         return Priced(input, self._encoder.encode(input), usage.units, usage.details, price)
+
+    async def price_in_time(self, input: msgspec.Struct) -> Priced:
+        """``price``, in a thread where counting tokens would hold up everybody else."""
+        if len(self._encoder.encode(input)) <= COUNTED_AT_ONCE:
+            return self.price(input)
+        return await asyncio.to_thread(self.price, input)
 
     def input(self, encoded: bytes) -> msgspec.Struct:
         return self._input.decode(encoded)  # type: ignore[no-any-return]

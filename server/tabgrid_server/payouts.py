@@ -4,9 +4,11 @@ for an RPC that is down; claims are refused with a reason until it answers."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
+from .chain.claims import Claim
 from .chain.keys import KeyFileError
 from .chain.rpc import Rpc, RpcError
 from .chain.service import ChainUnavailable, ClaimService
@@ -28,7 +30,11 @@ class NoChain(GridError):
 class Payouts:
     """Opens the treasury and follows claims for as long as the application lives."""
 
-    def __init__(self, settings: Settings, store: Store) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, paid: Callable[[int], None] = lambda amount: None
+    ) -> None:
+        """``paid`` hears the amount of every claim that is final on chain."""
+        self._paid = paid
         self._settings = settings
         self._store = store
         self._service: ClaimService | None = None
@@ -43,6 +49,10 @@ class Payouts:
         if self._service is None:
             raise ChainUnavailable
         return self._service
+
+    def _claim_changed(self, claim: Claim) -> None:
+        if claim.state == "finalized":
+            self._paid(claim.amount)
 
     async def welcome(self, wallet: str) -> None:
         """Do for a new wallet what the local chain's faucet does; never fails."""
@@ -65,6 +75,8 @@ class Payouts:
                     log.error("treasury not usable; claims are off", why=str(error))
                 await asyncio.sleep(RETRY_S)
             self.mint = str(treasury.mint)
-            self._service = ClaimService(self._store, rpc, treasury, chain)
+            self._service = ClaimService(
+                self._store, rpc, treasury, chain, changed=self._claim_changed
+            )
             log.info("claims are open", treasury=str(treasury.account), mint=self.mint)
             await self._service.run()

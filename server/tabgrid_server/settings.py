@@ -152,7 +152,7 @@ class Settings(Section, frozen=True):
 
     @property
     def database(self) -> str:
-        return self.server.database or f"sqlite+aiosqlite:///{self.data / 'tabgrid.db'}"
+        return self.server.database or f"sqlite:///{self.data / 'tabgrid.db'}"
 
     @property
     def demo_credit(self) -> int:

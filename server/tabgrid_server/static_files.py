@@ -61,7 +61,7 @@ class StaticAssets:
     def _path(self, scope: Scope) -> Path | None:
         """The file that a URL names, or None where it would lie outside of the folder."""
         root = scope.get("root_path", "")
-        relative = scope["path"].removeprefix(root).lstrip("/")
+        relative = scope["path"].removeprefix(root).removeprefix("/")
         parts = relative.split("/")
         # No dot files, no parent folders, no backslashes, no NUL: none of ours has them.
         if not all(part and part[0] != "." and part.isprintable() for part in parts):

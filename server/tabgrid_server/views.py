@@ -15,7 +15,6 @@ from .api.schemas import (
     Grid,
     GridModel,
     JobRow,
-    Minute,
     Node,
     NodeState,
     Receipt,
@@ -34,10 +33,6 @@ from .store import claims as stored_claims
 from .store import jobs as stored_jobs
 from .store import ledger as stored_ledger
 from .store import receipts as stored_receipts
-from .store import stats as stored_stats
-
-#: Sums over all jobs read long indexes: at most this often, however many people look.
-STATS_S = 2.0
 
 
 class GridViews:
@@ -47,7 +42,6 @@ class GridViews:
         self._coordinator = coordinator
         self._store = store
         self._payouts = payouts
-        self._stats: tuple[float, Stats] | None = None
 
     @property
     def _token(self) -> Token:
@@ -55,44 +49,23 @@ class GridViews:
         return Token(chain.symbol, chain.decimals, self._payouts.mint)
 
     async def totals(self) -> Totals:
-        stats = await self.stats()
-        return msgspec.convert(stats, Totals, from_attributes=True)
+        return msgspec.convert(await self.stats(), Totals, from_attributes=True)
 
     async def stats(self) -> Stats:
-        now = time.monotonic()
-        if self._stats is None or now - self._stats[0] > STATS_S:
-            # Set before the await: others meanwhile get the old figures instead of asking too.
-            old = self._stats
-            if old is not None:
-                self._stats = (now, old[1])
-            self._stats = (now, await self._read_stats())
-        return self._now(self._stats[1])
-
-    async def _read_stats(self) -> Stats:
-        totals = await self._store.read(stored_stats.totals)
-        hour = await self._store.read(stored_stats.hour_series, time.time())
-        symbol = self._token.symbol
+        coordinator = self._coordinator
+        nodes = coordinator.nodes.values()
+        sums = coordinator.figures.sums
         return Stats(
-            nodes_by_backend={},
-            nodes=0,
-            running=0,
-            queued=0,
-            done=totals.done,
-            failed=totals.failed,
-            settled=totals.settled.get(symbol, 0),
-            paid=totals.paid.get(symbol, 0),
-            token=self._token,
-            hour=tuple(Minute(m.at, m.done, m.p50_ms) for m in hour),
-        )
-
-    def _now(self, stats: Stats) -> Stats:
-        nodes = self._coordinator.nodes.values()
-        return msgspec.structs.replace(
-            stats,
             nodes_by_backend=dict(Counter(node.hello.backend for node in nodes)),
             nodes=len(nodes),
-            running=self._coordinator.scheduler.running,
-            queued=self._coordinator.scheduler.queued,
+            running=coordinator.scheduler.running,
+            queued=coordinator.scheduler.queued,
+            done=sums.done,
+            failed=sums.failed,
+            settled=sums.settled,
+            paid=sums.paid,
+            token=self._token,
+            hour=coordinator.figures.hour(time.time()),
         )
 
     async def recent_jobs(

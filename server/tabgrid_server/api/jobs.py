@@ -55,7 +55,7 @@ async def submit_job(request: Request, body: JobRequest) -> Response:
     at = services(request)
     caller = await at.keys.required(request)
     offer = at.coordinator.offer_of(body.model)
-    priced = offer.price(offer.convert(body.input))
+    priced = await offer.price_in_time(offer.convert(body.input))
     live = await at.coordinator.submit(caller, offer, priced, public=body.public)
     location = {"Location": f"/api/jobs/{live.id}"}
     seconds = _wait(request)

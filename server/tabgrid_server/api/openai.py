@@ -94,7 +94,7 @@ async def create_embedding(request: Request, body: EmbeddingsRequest) -> Respons
         raise BadRequest(f"Model {body.model!r} does not make embeddings.", "model")
     _check_dimensions(body.dimensions, offer.manifest.config["dimensions"])
     try:
-        priced = offer.price(EmbeddingsInput(_texts(body.input)))
+        priced = await offer.price_in_time(EmbeddingsInput(_texts(body.input)))
     except InvalidInput as error:
         raise BadRequest(str(error), "input") from error
     at.coordinator.require_node(offer)

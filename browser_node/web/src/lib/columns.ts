@@ -65,7 +65,8 @@ export class ColumnChart {
       ticks: { show: false },
     };
     return {
-      padding: [8, 0, 0, 0],
+      // Half a label may stand beyond the last column.
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
       scales: {

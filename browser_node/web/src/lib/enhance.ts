@@ -24,8 +24,11 @@ export function showCopyButtons(root: ParentNode): void {
 
 export function tellTimes(): void {
   const now = Date.now() / 1000;
-  for (const time of document.querySelectorAll<HTMLTimeElement>("time[data-at]"))
-    setText(time, ago(Number(time.dataset.at), now));
+  for (const time of document.querySelectorAll<HTMLTimeElement>("time[data-at]")) {
+    const at = Number(time.dataset.at);
+    // What was due is due now, until the page is drawn anew.
+    setText(time, ago("due" in time.dataset ? Math.max(at, now) : at, now));
+  }
 }
 
 async function copy(button: HTMLButtonElement): Promise<void> {

@@ -8,6 +8,7 @@ const MINUTES = 60;
 
 export class Hour {
   private readonly done = new Map<number, number>();
+  private readonly p50 = new Map<number, number>();
   private last: number | null = null;
   private readonly chart: ColumnChart;
 
@@ -29,7 +30,11 @@ export class Hour {
 
   private correct(minutes: readonly Minute[]): void {
     this.done.clear();
-    for (const { at, done } of minutes) this.done.set(Math.floor(at / 60), done);
+    this.p50.clear();
+    for (const { at, done, p50_ms } of minutes) {
+      this.done.set(Math.floor(at / 60), done);
+      if (p50_ms !== null) this.p50.set(Math.floor(at / 60), p50_ms);
+    }
     this.draw();
   }
 
@@ -42,14 +47,30 @@ export class Hour {
     const now = thisMinute();
     const minutes = Array.from({ length: MINUTES }, (_, i) => now - MINUTES + 1 + i);
     const values = minutes.map((minute) => this.done.get(minute) ?? 0);
-    this.chart.show({ times: minutes.map((minute) => minute * 60), values }, summary(values));
+    const typical = median(minutes.map((m, i) => [this.p50.get(m) ?? 0, values[i] ?? 0]));
+    this.chart.show({ times: minutes.map((minute) => minute * 60), values }, summary(values, typical));
   }
 }
 
-export function summary(values: readonly number[]): string {
+/** The chart in one sentence, in the server's words, so that nothing moves when it takes over. */
+export function summary(values: readonly number[], typicalMs: number): string {
   const total = values.reduce((sum, n) => sum + n, 0);
   if (total === 0) return "No jobs in the last hour.";
-  return `${count(total)} jobs in the last hour, at most ${count(Math.max(...values))} in one minute.`;
+  const most = count(Math.max(...values));
+  const half = typicalMs ? `; half took under ${count(Math.round(typicalMs))} ms.` : ".";
+  return `${count(total)} jobs in the last hour, at most ${most} in one minute${half}`;
+}
+
+/** The median of values with weights; 0 where none weighs anything. */
+export function median(weighted: readonly (readonly [value: number, weight: number])[]): number {
+  const known = weighted.filter(([value, weight]) => value > 0 && weight > 0);
+  const half = known.reduce((sum, [, weight]) => sum + weight, 0) / 2;
+  let seen = 0;
+  for (const [value, weight] of [...known].sort(([a], [b]) => a - b)) {
+    seen += weight;
+    if (seen >= half) return value;
+  }
+  return 0;
 }
 
 const thisMinute = (): number => Math.floor(Date.now() / 60_000);

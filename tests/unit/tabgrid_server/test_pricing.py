@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabgrid_server.pricing import quote
+
+
+@given(units=st.integers(0, 2**31), rate=st.integers(0, 2**31), fee_bps=st.integers(0, 10_000))
+def test_price_is_split_without_a_rest(units: int, rate: int, fee_bps: int) -> None:
+    price = quote(units, rate, fee_bps)
+    assert price.total == units * rate
+    assert price.pay + price.fee == price.total
+    assert 0 <= price.fee <= price.total
+    assert price.fee * 10_000 <= price.total * fee_bps
+
+
+def test_a_fee_is_rounded_in_the_nodes_favour() -> None:
+    assert quote(1, 19, 500).fee == 0
+    assert quote(1, 20, 500).fee == 1

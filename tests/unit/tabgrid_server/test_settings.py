@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tabgrid_server.settings import DEMO_GRIDS, Settings, SettingsError, load, replace
+
+
+def test_the_defaults_are_complete() -> None:
+    settings = load()
+    assert settings == Settings()
+    assert settings.url == "http://127.0.0.1:8402"
+    assert settings.database.endswith("tabgrid.db")
+
+
+def test_environment_overrides_the_file_and_flags_override_both(tmp_path: Path) -> None:
+    file = tmp_path / "tabgrid.toml"
+    file.write_text('[server]\nport = 1\nlog_format = "json"\n')
+    environment = {"TABGRID_SERVER_PORT": "2", "HOME": "/root"}
+    assert load(file, environment).server.port == 2
+    settings = load(file, environment, {"server": {"port": 3}})
+    assert settings.server.port == 3
+    assert settings.server.log_format == "json"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[server]\nport = 70000", "server.port"),
+        ("[server]\nprot = 1", "prot"),
+        ("[sevrer]\nport = 1", "sevrer"),
+        ('[grids.text]\ntitle = "x"', "grids"),
+        ("port = ", "TOML"),
+    ],
+)
+def test_mistakes_in_the_file_are_named(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "tabgrid.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=says) as refused:
+        load(file)
+    assert str(file) in str(refused.value)
+
+
+def test_a_missing_file_and_a_mistyped_variable_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no settings file"):
+        load(tmp_path / "nothing.toml")
+    with pytest.raises(SettingsError, match="TABGRID_SEVER_PORT"):
+        load(environment={"TABGRID_SEVER_PORT": "1"})
+
+
+def test_the_demo_gives_credit_and_releases_within_seconds() -> None:
+    settings = load(overrides={"grids": DEMO_GRIDS})
+    assert settings.demo_credit == 1_000_000_000
+    assert settings.grids["text"].release_s == 20
+
+
+def test_replace_changes_one_field() -> None:
+    assert replace(Settings(), server={"port": 9}).server.port == 9
