@@ -15,7 +15,9 @@ function fatal(error: unknown, next: "recycle" | "give-up"): void {
   console.error(error);
   const text = error instanceof Error ? error.message : String(error);
   // Of a Python traceback the last line says what happened; the rest is in the console.
-  const message = text.trimEnd().split("\n").at(-1) ?? text;
+  // (A group of errors draws a frame around its traceback.)
+  const lines = text.split("\n").map((line) => line.replace(/^[\s|+-]+/, "").trimEnd());
+  const message = lines.filter((line) => line !== "").at(-1) ?? text;
   post({ kind: "fatal", message: message.slice(0, 500), next });
 }
 
