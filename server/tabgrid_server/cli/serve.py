@@ -20,10 +20,13 @@ from tabgrid_wire.messages import MAX_FRAME
 
 from .. import settings as config
 from ..app import create_app
-from ..chain.demo import demo_chain
+from ..chain.keys import load_or_create
 from ..library import LibraryError
 from ..observe import configure_logs
 from ..pages.assets import AssetsMissing
+
+#: Lamports: rent of a token account and a few hundred fees.
+DEMO_FAUCET = 50_000_000
 
 
 @click.command()
@@ -62,7 +65,7 @@ def serve(
         settings = _with_port(settings, listener.getsockname()[1])
         _make_folder(settings.data)
         if demo:
-            settings = asyncio.run(demo_chain(settings))
+            settings = _for_demo(settings)
         configure_logs(settings.server.log_format, settings.server.log_level)
         app = create_app(settings)
     except (config.SettingsError, LibraryError, AssetsMissing) as error:
@@ -105,6 +108,16 @@ def _make_folder(data: Path) -> None:
         raise config.SettingsError(
             f"The data folder {data} cannot be made: {error.strerror}. Choose another with --data."
         ) from error
+
+
+def _for_demo(settings: config.Settings) -> config.Settings:
+    """The operator's own node yields to volunteers; new wallets get SOL for their fees."""
+    reference = load_or_create(settings.data / "reference-node.json")
+    return config.replace(
+        settings,
+        scheduling={"reference_wallets": (str(reference.pubkey()),)},
+        chain={"faucet": DEMO_FAUCET},
+    )
 
 
 class Server(uvicorn.Server):
