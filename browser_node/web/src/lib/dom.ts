@@ -10,9 +10,9 @@ export function byId<T extends Element>(id: string, type: Constructor<T>): T {
 }
 
 /** Data that the server put into the page for its script. */
-export function pageData<T>(): T | null {
+export function pageData(): unknown {
   const text = document.getElementById("page-data")?.textContent;
-  return text ? (JSON.parse(text) as T) : null;
+  return text ? JSON.parse(text) : null;
 }
 
 /** Write only what changes, so that a screen reader hears only what changes. */

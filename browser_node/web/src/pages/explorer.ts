@@ -80,5 +80,5 @@ function toggle(change: (on: boolean) => void): void {
 }
 
 enhance();
-const data = pageData<PageData>();
+const data = pageData() as PageData | null;
 if (data && (data.live ?? data.job ?? data.wallet)) start(data);

@@ -19,7 +19,7 @@ const SCALE_WIDTH = 1000;
 
 type Tone = "" | "good" | "waiting" | "wrong";
 
-const data = pageData<PageData>();
+const data = pageData() as PageData | null;
 const form = byId("compare-form", HTMLFormElement);
 const send = byId("send", HTMLButtonElement);
 const texts = ["text-a", "text-b"].map((id) => byId(id, HTMLTextAreaElement));
