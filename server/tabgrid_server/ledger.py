@@ -4,7 +4,7 @@ A transfer moves base units of one token between accounts; its postings sum to z
 pair (kind, ref) names it for ever: whoever books it twice books it once.
 
     kind     ref      from                    to
-    grant    key      system:grants           user:<owner>:credit
+    grant    key      system:grants:<owner>   user:<owner>:credit
     hold     job      user:<owner>:credit     user:<owner>:hold
     settle   job      user:<owner>:hold       node:<wallet>:withheld, system:fees,
                                               user:<owner>:credit (what was held too much)
@@ -32,7 +32,6 @@ Kind = Literal[
 AccountKey = tuple[str, str]
 
 FEES = "system:fees"
-GRANTS = "system:grants"
 CHAIN = "system:chain"
 
 
@@ -70,6 +69,11 @@ def credit_of(owner: str) -> str:
 
 def hold_of(owner: str) -> str:
     return f"user:{owner}:hold"
+
+
+def grants_of(owner: str) -> str:
+    """The other side of what an owner was given: minus its sum, so nothing need be added up."""
+    return f"system:grants:{owner}"
 
 
 def withheld_of(wallet: str) -> str:
@@ -111,7 +115,7 @@ def apply(balances: Mapping[AccountKey, int], transfer: Transfer) -> dict[Accoun
 
 def grant(ref: str, owner: str, amount: int, token: str, at: float) -> Transfer:
     """Credit that the grid gives away (a demo key)."""
-    return _move("grant", ref, token, GRANTS, credit_of(owner), amount, at)
+    return _move("grant", ref, token, grants_of(owner), credit_of(owner), amount, at)
 
 
 def deposit(txid: str, owner: str, amount: int, token: str, at: float) -> Transfer:

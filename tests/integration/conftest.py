@@ -101,6 +101,13 @@ class EchoGrid:
                 await asyncio.sleep(0.05)
 
 
+async def until_status(client: httpx.AsyncClient, path: str, status: int) -> None:
+    """Ask until the answer has this status."""
+    async with asyncio.timeout(20):
+        while (await client.get(path)).status_code != status:
+            await asyncio.sleep(0.2)
+
+
 async def assigned(node: RawNode) -> wire.Assign:
     """The next job that the node is given."""
     async with asyncio.timeout(20):

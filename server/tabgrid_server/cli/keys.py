@@ -14,6 +14,7 @@ import click
 
 from .. import settings as config
 from ..auth import Keys
+from ..coordinator import Coordinator
 from ..store import Store, StoreError
 from ..store import keys as stored_keys
 
@@ -67,6 +68,22 @@ def revoke(settings: config.Settings, key_id: str) -> None:
     if not done:
         raise click.ClickException(f"No valid key has the id {key_id}; see `tabgrid keys list`.")
     click.echo(f"{key_id} is revoked.")
+
+
+@keys.command()
+@click.argument("key_id")
+@click.argument("amount", type=click.IntRange(1))
+@click.pass_obj
+def credit(settings: config.Settings, key_id: str, amount: int) -> None:
+    """Give AMOUNT base units of the grid's token to the owner of KEY_ID."""
+    grant, symbol, now = Coordinator.new_id("grant"), settings.chain.symbol, time.time()
+    done = _with_store(
+        settings,
+        lambda s: s.write(stored_keys.add_credit, grant, key_id, amount, symbol, now),
+    )
+    if not done:
+        raise click.ClickException(f"No key has the id {key_id}; see `tabgrid keys list`.")
+    click.echo(f"{key_id} has {amount} base units of {symbol} more.")
 
 
 def _with_store(settings: config.Settings, work: Callable[[Store], Awaitable[T]]) -> T:

@@ -27,6 +27,20 @@ def create(connection: Connection, key: ApiKey, hash: str, credit: int, token: s
     post(connection, ledger.grant(key.id, key.owner, credit, token, key.created_at))
 
 
+def add_credit(
+    connection: Connection, grant_id: str, key_id: str, amount: int, token: str, at: float
+) -> bool:
+    """Grant ``amount`` base units more to a key's owner, once per ``grant_id``.
+
+    False if there is no such key.
+    """
+    owner = connection.execute(select(api_keys.c.owner).where(api_keys.c.id == key_id)).scalar()
+    if owner is None:
+        return False
+    post(connection, ledger.grant(grant_id, owner, amount, token, at))
+    return True
+
+
 def by_hash(connection: Connection, hash: str) -> ApiKey | None:
     """The key with this hash, revoked or not."""
     row = connection.execute(_KEY.where(api_keys.c.hash == hash)).one_or_none()

@@ -14,7 +14,7 @@ from .. import ledger
 from ..ledger import AccountKey, Transfer
 from .bulk import Bulk, Lookup, Row, fetch
 from .records import Credit, Release, WalletSummary
-from .tables import api_keys, balances, claims, earnings, postings, transfers
+from .tables import balances, claims, earnings, postings, transfers
 
 _INSERT_TRANSFERS = Bulk(transfers.insert())
 _INSERT_POSTINGS = Bulk(postings.insert())
@@ -112,18 +112,8 @@ def credit(connection: Connection, owner: str, token: str) -> Credit:
     """An owner's money. Spent is what was granted and is no longer there."""
     available = balance(connection, ledger.credit_of(owner), token)
     held = balance(connection, ledger.hold_of(owner), token)
-    granted = connection.execute(
-        select(func.coalesce(func.sum(postings.c.amount), 0))
-        .select_from(api_keys)
-        .join(transfers, (transfers.c.kind == "grant") & (transfers.c.ref == api_keys.c.id))
-        .join(postings, postings.c.transfer_id == transfers.c.id)
-        .where(
-            api_keys.c.owner == owner,
-            transfers.c.token == token,
-            postings.c.account == ledger.credit_of(owner),
-        )
-    ).scalar_one()
-    return Credit(available=available, held=held, spent=int(granted) - available - held)
+    granted = -balance(connection, ledger.grants_of(owner), token)
+    return Credit(available=available, held=held, spent=granted - available - held)
 
 
 def wallet_summary(connection: Connection, address: str, token: str) -> WalletSummary:

@@ -24,7 +24,7 @@ RESERVE = ledger.reserve("claim", "W", 95, "TGT", 5.0)
 def test_a_job_is_paid_from_credit_to_chain() -> None:
     pay = ledger.pay("claim", "W", 95, "TGT", 6.0)
     assert book(GRANT, HOLD, SETTLE, RELEASE, RESERVE, pay) == {
-        "system:grants": -1_000,
+        "system:grants:alice": -1_000,
         "user:alice:credit": 900,
         "system:fees": 5,
         "system:chain": 95,
@@ -46,7 +46,7 @@ def test_a_refund_returns_the_whole_hold() -> None:
 def test_what_was_held_too_much_returns_at_settlement() -> None:
     cheaper = ledger.settle("job", "alice", "W", 100, 60, 3, "TGT", 3.0)
     assert book(GRANT, HOLD, cheaper) == {
-        "system:grants": -1_000,
+        "system:grants:alice": -1_000,
         "user:alice:credit": 940,
         "node:W:withheld": 57,
         "system:fees": 3,
