@@ -20,7 +20,7 @@ export interface PageData {
 }
 
 export function readPageData(): PageData {
-  const data = pageData<PageData>();
+  const data = pageData() as PageData | null;
   if (!data) throw new Error("the page has no #page-data");
   return data;
 }
