@@ -12,10 +12,11 @@ import { digest, hashedName, put } from "./precompress.mjs";
 
 /** Logical name to file name under dist/. */
 const manifest = new Map();
-let wire = 0;
+/** Logical name to bytes on the wire. */
+const sizes = new Map();
 
 async function add(logical, bytes, name = hashedName(logical, bytes)) {
-  wire += await put(name, bytes);
+  sizes.set(logical, await put(name, bytes));
   manifest.set(logical, name);
 }
 
@@ -138,12 +139,18 @@ export async function main() {
     // ONNX Runtime's loader and binary are files of their own, under our own addresses.
     conditions: ["onnxruntime-web-use-extern-wasm"],
     define: {
-      TABGRID_BUILD: JSON.stringify({ version, integrity, lock: { ...lock, packages: {} } }),
+      TABGRID_BUILD: JSON.stringify({
+        version,
+        integrity,
+        sizes: Object.fromEntries([...sizes].sort()),
+        lock: { ...lock, packages: {} },
+      }),
     },
   });
   await bundle([...(await pages()), join(source, "styles/site.css")]);
   await writeManifest();
   await sweep();
+  const wire = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   step(`${manifest.size} files, ${(wire / 1e6).toFixed(1)} MB on the wire, in ${relative(root, dist)} (${seconds} s)`);
 }

@@ -5,7 +5,8 @@
  * ONNX Runtime, weights, the socket to the coordinator). Both ends are built together, so
  * there are no versions here; every message is a plain object that survives structured clone.
  *
- * Order: the page sends `init` once and may send `identity` at any time after it. `start` is
+ * Order: the page sends `init` once and may send `identity` at any time after it, which also
+ * starts the large downloads: whoever signs in is about to start. `start` is
  * answered by `status` messages; `pause`, `resume` and `stop` act on the running node. After
  * `fatal` or `duplicate` the worker does nothing more: the page ends it with `terminate()`
  * and, where `fatal.next` is "recycle", starts a fresh one and sends `init` and `start` again.
@@ -54,7 +55,10 @@ export type BootPart = "python" | "onnxruntime" | "node";
 export type NodeState = NodeStatus["state"];
 
 export type FromWorker =
-  /** `loaded` and `total` are bytes as served (0 where unknown); `ms` since `init`. */
+  /**
+   * `loaded` and `total` are bytes as served, cached ones included; they move a file at a
+   * time. `ms` since `init`.
+   */
   | { kind: "boot"; part: BootPart; loaded: number; total: number; ms: number; done: boolean }
   | {
       kind: "capability";

@@ -6,6 +6,7 @@
  */
 
 import type { Backend } from "../shared/protocol";
+import { NeedsPerson } from "./errors";
 
 export interface Capability {
   backend: Backend;
@@ -55,7 +56,7 @@ async function findAdapter(
   // Typed as always there, but absent in older browsers and on insecure origins.
   const gpu = (navigator as Partial<WorkerNavigator>).gpu;
   const none = (reason: string) => {
-    if (force === "webgpu") throw new Error(`WebGPU was asked for, but: ${reason}`);
+    if (force === "webgpu") throw new NeedsPerson(`WebGPU was asked for, but: ${reason}`);
     return { adapter: null, reason };
   };
   if (!gpu) return none("This browser has no WebGPU.");

@@ -7,11 +7,13 @@
 
 import type { PyodideAPI } from "pyodide";
 import type { PyCallable, PyProxy } from "pyodide/ffi";
-import type { BootPart, FromWorker, ToWorker } from "../shared/protocol";
+import type { Backend, BootPart, FromWorker, ToWorker } from "../shared/protocol";
 import { startPython } from "./boot";
 import { Bridge } from "./bridge";
+import { BUILD } from "./build";
 import { type Capability, findCapability } from "./capability";
-import { Inference } from "./inference";
+import { NeedsPerson } from "./errors";
+import { buildFor, Inference } from "./inference";
 import { WorkerKey } from "./keys";
 import { Storage } from "./storage";
 
@@ -45,6 +47,7 @@ export class Engine {
   private parts: Promise<Parts> | null = null;
   private control: Control | null = null;
   private stopped = false;
+  private backend: Backend = "wasm";
 
   constructor(
     private readonly init: Init,
@@ -82,6 +85,7 @@ export class Engine {
   }
 
   private async start(message: Start): Promise<void> {
+    this.stopped = false;
     const held = await navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => {
       if (lock) await this.run(message);
       return lock !== null;
@@ -141,6 +145,7 @@ export class Engine {
     const found = await findCapability(this.init.forceBackend ?? null);
     if (this.init.deviceName) found.device = this.init.deviceName.slice(0, 128);
     const { backend, device, deviceClass, crossOriginIsolated, reason, persistent } = found;
+    this.backend = backend;
     this.post({
       kind: "capability", backend, device, deviceClass, crossOriginIsolated, reason, persistent,
     });
@@ -149,15 +154,21 @@ export class Engine {
 
   private readonly asset = (logical: string): string => {
     const url = this.init.assets[logical];
-    if (!url) throw new Error(`the page did not name the file ${logical}; run ./build/web`);
+    if (!url) throw new NeedsPerson(`the page did not name the file ${logical}; run ./build/web`);
     return url;
   };
 
   private async part<T>(part: BootPart, work: Promise<T>): Promise<T> {
     this.told(part, false);
-    const result = await work;
-    this.told(part, true);
-    return result;
+    const observer = new PerformanceObserver(() => this.told(part, false));
+    observer.observe({ type: "resource" });
+    try {
+      const result = await work;
+      this.told(part, true);
+      return result;
+    } finally {
+      observer.disconnect();
+    }
   }
 
   private timed<T>(part: BootPart, work: () => T): T {
@@ -169,21 +180,28 @@ export class Engine {
 
   private told(part: BootPart, done: boolean): void {
     const ms = Math.round(performance.now() - this.began);
-    this.post({ kind: "boot", part, loaded: bytesOf(part), total: 0, ms, done });
+    const files = filesOf(part, this.backend);
+    const loaded = loadedBytes(files.map((name) => this.asset(name)));
+    const total = files.reduce((sum, name) => sum + (BUILD.sizes[name] ?? 0), 0);
+    this.post({ kind: "boot", part, loaded: done ? total : Math.min(loaded, total), total, ms, done });
   }
 }
 
-/** Bytes that this part took from the network so far; 0 for what the browser had kept. */
-function bytesOf(part: BootPart): number {
-  const belongs = {
-    python: /\/(pyodide|snapshot)[.-]/,
-    onnxruntime: /\/ort\//,
-    node: /\/tab\./,
-  }[part];
+/** What a part consists of, by logical name, as far as it is large. */
+function filesOf(part: BootPart, backend: Backend): string[] {
+  if (part === "node") return ["tab.zip"];
+  if (part === "python") return Object.keys(BUILD.sizes).filter((n) => n.startsWith("pyodide/"));
+  const build = buildFor(backend);
+  return [`ort/${build}.mjs`, `ort/${build}.wasm`];
+}
+
+/** Compressed bytes of those that are there; the browser tells of whole files only. */
+function loadedBytes(urls: string[]): number {
+  const wanted = new Set(urls.map((url) => new URL(url, self.location.href).href));
   const entries = performance.getEntriesByType("resource") as PerformanceResourceTiming[];
   return entries
-    .filter(({ name }) => belongs.test(name))
-    .reduce((sum, { transferSize }) => sum + transferSize, 0);
+    .filter(({ name }) => wanted.has(name))
+    .reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0);
 }
 
 function makeControl(

@@ -6,6 +6,7 @@
  */
 
 import type { Env, InferenceSession, Tensor, TensorConstructor } from "onnxruntime-web";
+import type { Backend } from "../shared/protocol";
 import type { Capability } from "./capability";
 
 /** The parts of onnxruntime-web that are used; its three builds export the same. */
@@ -76,7 +77,8 @@ export class Inference {
     threads: number,
     lost: (message: string) => void,
   ): Promise<Inference> {
-    const [ort, build] = await load(capability.backend);
+    const build = buildFor(capability.backend);
+    const ort = await load(build);
     ort.env.wasm.wasmPaths = { mjs: asset(`ort/${build}.mjs`), wasm: asset(`ort/${build}.wasm`) };
     ort.env.wasm.numThreads = capability.crossOriginIsolated ? threads : 1;
     ort.env.logLevel = "error";
@@ -178,10 +180,16 @@ export async function read(tensor: Tensor): Promise<Uint8Array> {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-async function load(backend: Capability["backend"]): Promise<[Ort, string]> {
-  if (backend === "wasm") return [await import("onnxruntime-web/wasm"), "wasm"];
-  if ("Suspending" in WebAssembly) return [await import("onnxruntime-web/jspi"), "jspi"];
-  return [await import("onnxruntime-web/webgpu"), "asyncify"];
+/** The file name of the build for a backend, as web/bundle/main.mjs names it. */
+export function buildFor(backend: Backend): "wasm" | "jspi" | "asyncify" {
+  if (backend === "wasm") return "wasm";
+  return "Suspending" in WebAssembly ? "jspi" : "asyncify";
+}
+
+async function load(build: ReturnType<typeof buildFor>): Promise<Ort> {
+  if (build === "wasm") return import("onnxruntime-web/wasm");
+  if (build === "jspi") return import("onnxruntime-web/jspi");
+  return import("onnxruntime-web/webgpu");
 }
 
 function elements(dtype: Dtype, bytes: Uint8Array<ArrayBuffer>): ArrayBufferView {

@@ -6,6 +6,7 @@
  */
 
 import { base58 } from "../wallet/bytes";
+import { NeedsPerson } from "./errors";
 
 const DATABASE = "tabgrid";
 const STORE = "identity";
@@ -38,7 +39,7 @@ export class WorkerKey {
 
 async function create(): Promise<Kept> {
   const keys = await crypto.subtle.generateKey("Ed25519", false, ["sign", "verify"]).catch(() => {
-    throw new Error("This browser cannot make Ed25519 keys. Update it to a version from 2025 on.");
+    throw new NeedsPerson("This browser cannot make Ed25519 keys. Update it to a version from 2025 on.");
   });
   const kept = { keys, deviceId: crypto.randomUUID() };
   // A private window may refuse; the key then serves this tab only, and so does its sign-in.

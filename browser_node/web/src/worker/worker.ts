@@ -7,11 +7,14 @@
 
 import type { FromWorker, ToWorker } from "../shared/protocol";
 import { Engine } from "./engine";
+import { NeedsPerson } from "./errors";
 
 const post = (message: FromWorker): void => self.postMessage(message);
 let engine: Engine | null = null;
 
-function fatal(error: unknown, next: "recycle" | "give-up"): void {
+/** What nobody expected is the fault of a device or of the net: a fresh worker may do better. */
+function fatal(error: unknown): void {
+  const next = error instanceof NeedsPerson ? "give-up" : "recycle";
   console.error(error);
   const text = error instanceof Error ? error.message : String(error);
   // Of a Python traceback the last line says what happened; the rest is in the console.
@@ -28,7 +31,6 @@ async function handle(message: ToWorker): Promise<void> {
 }
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
-  handle(data).catch((error: unknown) => fatal(error, "give-up"));
+  handle(data).catch(fatal);
 };
-// Whatever nobody awaited is a fault of this program or of the device: start afresh.
-self.onunhandledrejection = ({ reason }) => fatal(reason, "recycle");
+self.onunhandledrejection = ({ reason }) => fatal(reason);
