@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -141,10 +142,15 @@ def run_pytest(checkout: Checkout, arguments: Sequence[str], env: Mapping[str, s
     chosen = any(flag in arguments for flag in ("-n", "--pdb", "--trace", "-p"))
     workers = [] if chosen else ["-n", "2", "--dist", "loadgroup"]
     command = [str(checkout.bin("python")), "-m", "pytest", *workers, *arguments]
-    return subprocess.run(
+    tests = subprocess.Popen(
         command,
         cwd=checkout.root,
         env={**os.environ, **env},
         stdin=None if chosen else subprocess.DEVNULL,
-        check=False,
-    ).returncode
+    )
+    try:
+        return tests.wait()
+    finally:
+        if tests.poll() is None:  # we were stopped: pytest ends its fixtures on SIGINT alone
+            tests.send_signal(signal.SIGINT)
+            tests.wait()
