@@ -68,7 +68,7 @@ class NativeRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         try:
-            self._sessions = {
+            self.sessions = {
                 name: onnxruntime.InferenceSession(
                     folder / path, options, providers=["CPUExecutionProvider"]
                 )
@@ -89,7 +89,7 @@ class NativeRuntime:
         return NativeTensor(flat.reshape(shape))
 
     async def run(self, graph: str, feeds: Mapping[str, Tensor]) -> Mapping[str, NativeTensor]:
-        session = self._sessions[graph]
+        session = self.sessions[graph]
         arrays = {name: _array(tensor) for name, tensor in feeds.items()}
         names = [output.name for output in session.get_outputs()]
         try:

@@ -23,12 +23,12 @@ from tabgrid_wire.commitment import output_digest, result_message
 from tabgrid_wire.protocol import Connection
 
 
-async def sign_in(url: str, wallet: Keypair, worker: Keypair, device: str) -> str:
-    """Sign in with ``wallet``, binding ``worker``; the session's token."""
+async def sign_in(url: str, wallet: Keypair, worker: Keypair | str, device: str) -> str:
+    """Sign in with ``wallet``, binding ``worker`` (its public key will do); the session's token."""
     async with httpx.AsyncClient(base_url=url, timeout=30) as client:
         asked = {
             "address": str(wallet.pubkey()),
-            "worker_key": str(worker.pubkey()),
+            "worker_key": worker if isinstance(worker, str) else str(worker.pubkey()),
             "device_id": device,
         }
         challenge = (await client.post("/api/auth/challenge", json=asked)).raise_for_status()

@@ -24,8 +24,8 @@ keys_per_day = 1000000
 {limits}
 [grids.bench]
 title = "Bench"
-description = "Jobs that compute nothing."
-models = ["echo"]
+description = "Jobs that nobody waits for."
+models = ["{model}"]
 price_per_unit = 10
 release_s = 3600
 demo_credit = 1000000000000
@@ -33,11 +33,13 @@ demo_credit = 1000000000000
 
 
 @contextmanager
-def coordinator(database: str = "", *, limits: str = "") -> Iterator[tuple[str, int]]:
+def coordinator(
+    database: str = "", *, limits: str = "", model: str = "echo"
+) -> Iterator[tuple[str, int]]:
     """A coordinator on a fresh data folder; its URL and process id."""
     with tempfile.TemporaryDirectory(prefix="tabgrid-bench-") as folder:
         file, ready = Path(folder, "settings.toml"), Path(folder, "ready.json")
-        file.write_text(SETTINGS.format(limits=limits))
+        file.write_text(SETTINGS.format(limits=limits, model=model))
         command = [sys.executable, "-m", "tabgrid_server", "serve", "--settings", str(file)]
         command += ["--data", folder, "--ready-file", str(ready)]
         command += ["--database", database] if database else []

@@ -39,3 +39,30 @@ def sockets(as_json: bool, nodes: str) -> None:
     from ..bench.sockets import run
 
     show(run(tuple(int(count) for count in nodes.split(","))), as_json)
+
+
+@bench.command()
+@click.option("--seconds", default=30.0, show_default=True, help="Of the whole measurement.")
+@click.option("--threads", default=0, help="Of onnxruntime; 0: as it chooses.")
+@click.option("--model", default="all-MiniLM-L6-v2", show_default=True, help="In models/library.")
+@click.pass_obj
+def native(as_json: bool, seconds: float, threads: int, model: str) -> None:
+    """A job's whole way through the native node, beside a bare onnxruntime loop."""
+    from ..bench.native import run
+
+    show(run(seconds, threads, model), as_json)
+
+
+@bench.command()
+@click.option("--seconds", default=20.0, show_default=True, help="Of each batch size.")
+@click.option("--threads", default=0, help="Of WebAssembly; 0: as the tab chooses.")
+@click.pass_obj
+def tab(as_json: bool, seconds: float, threads: int) -> None:
+    """A job in a browser's tab, beside plain ONNX Runtime Web and transformers.js; start-up."""
+    try:
+        from ..bench.tab import run
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"This bench drives a browser and needs {error.name}; run ./build/test once."
+        ) from error
+    show(run(seconds, threads), as_json)
