@@ -5,12 +5,8 @@ import { basename, join } from "node:path";
 import { root } from "./paths.mjs";
 
 export const TREES = ["models/tabgrid_wire", "models/tabgrid_models", "browser_node/tabgrid_node"];
-/** Modules of the other host; they import what a tab does not have. */
-const HOST_ONLY = new Set([
-  "tabgrid_node/cli.py",
-  "tabgrid_node/native.py",
-  "tabgrid_node/testing.py",
-]);
+/** Modules of the other host (cli, native, native_runtime, …): a tab lacks what they import. */
+const HOST_ONLY = /^tabgrid_node\/(bench|cli|keys|native|sign_in|testing|weights)/;
 
 /** [name in the archive, bytes] of every module of a package folder, sorted by name. */
 export async function sources(folder, prefix = basename(folder)) {
@@ -19,7 +15,7 @@ export async function sources(folder, prefix = basename(folder)) {
     const name = `${prefix}/${entry.name}`;
     if (entry.isDirectory() && entry.name !== "__pycache__")
       found.push(...(await sources(`${folder}/${entry.name}`, name)));
-    else if (entry.name.endsWith(".py") && !HOST_ONLY.has(name))
+    else if (entry.name.endsWith(".py") && !HOST_ONLY.test(name))
       found.push([name, await readFile(join(root, folder, entry.name))]);
   }
   return found.sort(([a], [b]) => (a < b ? -1 : 1));
