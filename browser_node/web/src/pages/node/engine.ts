@@ -61,7 +61,7 @@ const HEALTHY_MS = 10 * 60_000;
 /** How long a stopping worker may take to say goodbye to the coordinator. */
 const GOODBYE_MS = 2_000;
 /** Between a node's last status and the worker's verdict on it. */
-const LAST_WORDS_MS = 500;
+const LAST_WORDS_MS = 1_500;
 /** Making a key takes milliseconds; a cold, slow machine may need seconds to load the worker. */
 const IDENTITY_MS = 30_000;
 

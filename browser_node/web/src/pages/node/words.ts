@@ -53,7 +53,7 @@ function runningMessage({ status }: EngineView): Sentence {
   if (!status) return { text: "Starting.", tone: "waiting" };
   if (status.retry_in > 0) {
     // The seconds are counted down in the hint, where no screen reader reads each of them.
-    const reason = status.message.replace(/ Next try in \d+ s\.$/, "");
+    const reason = status.message.replace(/ Next try in \d+ s\.$/, "").replace(/ \(.*\)\.$/, ".");
     return { text: `${reason} This tab keeps trying, with growing waits.`, tone: "waiting" };
   }
   const good = status.state === "ready" || status.state === "working";
