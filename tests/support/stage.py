@@ -109,6 +109,8 @@ class Stage:
         self.readies: list[m.Ready] = []
         self.results: dict[str, Future[m.Result]] = {}
         self._socket: tuple[WebSocket, Connection] | None = None
+        #: The connected node said Ready; its page may show so before the frame is here.
+        self._ready = threading.Event()
 
     def __enter__(self) -> Stage:
         self._thread.start()
@@ -126,6 +128,7 @@ class Stage:
 
     def assign(self, input: dict[str, Any]) -> m.Result:
         """Let the connected node do one job; its signed result."""
+        assert self._ready.wait(30), "no node is ready"
         value = msgspec.convert(input, self.connector.Input)
         job, lease = _identifier("job"), _identifier("lease")
         assign = m.Assign(
@@ -208,6 +211,7 @@ class Stage:
         """The coordinator's side: welcome whoever comes, keep what it says."""
         await socket.accept(subprotocol=m.SUBPROTOCOL)
         connection = Connection("coordinator")
+        self._ready.clear()
         self._socket = socket, connection
         try:
             while True:
@@ -227,6 +231,7 @@ class Stage:
                 self.hellos.append(message)
             case m.Ready():
                 self.readies.append(message)
+                self._ready.set()
             case m.Result():
                 self.results[message.job].set_result(message)
             case m.Failed():
