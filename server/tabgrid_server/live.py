@@ -122,5 +122,6 @@ class LiveJob:
             returned_at=self.returned_at,
             finished_at=self.finished_at,
             attempts=self.attempts,
+            claim=None,
             error=None,
         )

@@ -57,6 +57,7 @@ JOB = JobRow(
     returned_at=1_000.199,
     finished_at=1_000.201,
     attempts=1,
+    claim="claim_01KAR8YEWQ2JE73CC4QBWG06PD",
     error=None,
 )
 RECEIPT = Receipt(
@@ -172,6 +173,9 @@ class MadeViews:
         if address == ADDRESS and not self.empty:
             return WALLET
         return Wallet(address, 0, 0, 0, 0, 0, 0, None, TOKEN)
+
+    async def claim(self, id: str) -> Claim | None:
+        return CLAIM if id == CLAIM.id and not self.empty else None
 
     async def claims(self, address: str) -> Sequence[Claim]:
         return [CLAIM] if address == ADDRESS and not self.empty else []

@@ -205,6 +205,8 @@ class JobRow(Response, frozen=True):
     returned_at: float | None
     finished_at: float | None
     attempts: int
+    #: The claim that carries the node's pay to the chain.
+    claim: str | None
     error: str | None
 
 
@@ -237,7 +239,7 @@ class Receipt(Response, frozen=True):
     input_hash: str
     result_hash: str
     commit_hash: str
-    #: Hex and base58, enough to check the commitment without us.
+    #: In hex; with the fields above they let anybody check the commitment without us.
     nonce: str
     signature: str
     units: int

@@ -119,17 +119,6 @@ def money_bar(receipt: Receipt, claim: Claim | None, now: float) -> Bar:
     return _bar(stages)
 
 
-def claim_of(receipt: Receipt, claims: Sequence[Claim]) -> Claim | None:
-    """The claim that took a job's earnings: a claim takes all that is claimable, so it is
-    the first one made after the release that did not fall back into the balance."""
-    after = [
-        claim
-        for claim in claims
-        if claim.created_at >= receipt.release_at and claim.state not in ("failed", "expired")
-    ]
-    return min(after, key=lambda claim: claim.created_at, default=None)
-
-
 def wallet_bar(wallet: Wallet) -> tuple[Segment, ...]:
     """Where everything that was ever earned is now; seconds are unused here."""
     parts = [

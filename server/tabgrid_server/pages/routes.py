@@ -126,8 +126,7 @@ async def job(request: Request) -> Response:
     views = _views(request)
     row = await _job(request)
     receipt = await views.receipt(row.id)
-    claims = await views.claims(receipt.wallet) if receipt else ()
-    claim = charts.claim_of(receipt, claims) if receipt else None
+    claim = await views.claim(row.claim) if row.claim else None
     now = time.time()
     return page(
         request,

@@ -43,6 +43,8 @@ class Views(Protocol):
     async def wallet(self, address: str) -> Wallet:
         """All zero for an address that never earned: every valid address is a wallet."""
 
+    async def claim(self, id: str) -> Claim | None: ...
+
     async def claims(self, address: str) -> Sequence[Claim]:
         """Newest first."""
 

@@ -157,6 +157,7 @@ export interface JobRow {
   readonly returned_at: number | null;
   readonly finished_at: number | null;
   readonly attempts: number;
+  readonly claim: string | null;
   readonly error: string | null;
 }
 
@@ -184,6 +185,7 @@ export interface Job {
   readonly returned_at: number | null;
   readonly finished_at: number | null;
   readonly attempts: number;
+  readonly claim: string | null;
   readonly error: string | null;
   readonly usage: Readonly<Record<string, number>>;
   readonly output: Readonly<Record<string, unknown>> | null;

@@ -82,14 +82,6 @@ def test_money_is_withheld_then_claimable_then_paid() -> None:
     ]
 
 
-def test_a_job_belongs_to_the_first_claim_after_its_release_that_held() -> None:
-    receipt = _receipt(0.0, 20.0)
-    early, lost = _claim(10.0, "finalized"), _claim(25.0, "expired")
-    held, later = _claim(30.0, "confirmed"), _claim(90.0, "finalized")
-    assert charts.claim_of(receipt, [later, held, lost, early]) == held
-    assert charts.claim_of(receipt, [early, lost]) is None
-
-
 def test_a_wallets_bar_leaves_out_what_is_zero() -> None:
     wallet = msgspec.structs.replace(WALLET, withheld=0, claimable=50, in_flight=0, paid=150)
     assert [s.kind for s in charts.wallet_bar(wallet)] == ["paid", "claimable"]
