@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The whole time of ./build/test, set-up and static checks included."""
-    started = os.environ.get("TABGRID_TEST_STARTED")
+    started = os.environ.get("BUILD_TEST_STARTED")
     if started:
         minutes, seconds = divmod(time.time() - float(started), 60)
         terminalreporter.write_line(f"./build/test took {minutes:.0f} min {seconds:.0f} s in all")

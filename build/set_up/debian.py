@@ -27,8 +27,8 @@ LISTS_FRESH_S = 24 * 3600
 
 
 def find_chromium() -> str | None:
-    """TABGRID_CHROMIUM, else the first Chromium here that starts."""
-    for name in (os.environ.get("TABGRID_CHROMIUM", ""), *CHROMIUMS):
+    """CHROMIUM_PATH, else the first Chromium here that starts."""
+    for name in (os.environ.get("CHROMIUM_PATH", ""), *CHROMIUMS):
         path = shutil.which(name) if name else None
         if path and _starts(path):
             return path

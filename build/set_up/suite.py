@@ -75,7 +75,7 @@ def main(root: Path, arguments: Sequence[str]) -> int:
         return int(bool(failed))
     if failed:
         error(f"These checks failed: {', '.join(failed)}. The tests run all the same.")
-    code = run_pytest(checkout, for_pytest, {**env, "TABGRID_TEST_STARTED": str(started)})
+    code = run_pytest(checkout, for_pytest, {**env, "BUILD_TEST_STARTED": str(started)})
     if failed:
         error(f"These checks failed, see above: {', '.join(failed)}.")
     return code or int(bool(failed))
@@ -95,8 +95,8 @@ def set_up(checkout: Checkout, *, export: bool, in_ci: bool) -> dict[str, str]:
         )
     if export and checkout.lock("export").exists():
         prepare_export(checkout)
-    env["TABGRID_CHROMIUM"] = chromium or ""
-    env["TABGRID_POSTGRES_BIN"] = str(postgres or "")
+    env["CHROMIUM_PATH"] = chromium or ""
+    env["POSTGRES_BIN"] = str(postgres or "")
     return env
 
 

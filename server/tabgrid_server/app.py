@@ -18,18 +18,18 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from tabgrid_models.catalogue import connector_of
 
-from . import metrics, offers
+from . import metrics
 from .api import account, claims, errors, grid, jobs, openai
 from .api.openapi import describe
 from .auth import Keys, Sessions
-from .coordinator import Coordinator
+from .chain.payouts import Payouts
+from .coordinator import Coordinator, offers
 from .library import Library, open_library
 from .limits import RateLimit
 from .middleware import Envelope
 from .pages import routes as page_routes
 from .pages.assets import Assets
 from .pages.routes import error_page
-from .payouts import Payouts
 from .services import Services, services
 from .settings import Settings
 from .sockets import NodeSockets

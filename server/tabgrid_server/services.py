@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from .auth import Keys, Sessions
+from .chain.payouts import Payouts
 from .coordinator import Coordinator
 from .library import Library
 from .limits import RateLimit
-from .payouts import Payouts
 from .settings import Settings
 from .sockets import NodeSockets
 from .store import Store

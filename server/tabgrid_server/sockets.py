@@ -22,7 +22,7 @@ from tabgrid_wire.protocol import Connection
 from . import metrics
 from .auth import Sessions, client_address, session_token
 from .coordinator import Coordinator
-from .live import LiveNode
+from .coordinator.live import LiveNode
 from .store import Session
 
 log = structlog.get_logger("tabgrid.sockets")

@@ -24,10 +24,10 @@ from .api.schemas import (
     Wallet,
 )
 from .chain.claims import Claim as StoredClaim
+from .chain.payouts import Payouts
 from .coordinator import Coordinator
-from .offers import Offer
+from .coordinator.offers import Offer
 from .pages.views import Chain
-from .payouts import Payouts
 from .store import Job, Store
 from .store import claims as stored_claims
 from .store import jobs as stored_jobs

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..coordinator import Coordinator
+from ..coordinator.live import LiveJob
 from ..errors import GridError, NotFound
-from ..live import LiveJob
 from ..services import Services, services
 from ..store import jobs as stored_jobs
 from ..store.records import Job as StoredJob

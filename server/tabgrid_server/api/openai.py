@@ -16,10 +16,10 @@ from tabgrid_models.connectors.embeddings import EmbeddingsInput, EmbeddingsOutp
 
 from ..errors import BadRequest, NotFound
 from ..services import services
-from ..waiting import output_of
 from .operations import Operation, operation
 from .schemas import Request as Body
 from .schemas import Response as Answer
+from .waiting import output_of
 
 _encode = msgspec.json.Encoder().encode
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from ..api.schemas import Token
-from ..pricing import quote
+from ..coordinator.pricing import quote
 
 #: From here on a reader compares magnitudes; the exact amount stays in the title.
 _MANY = 10_000

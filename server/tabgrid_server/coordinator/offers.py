@@ -11,8 +11,8 @@ from tabgrid_models.connectors.base import AnyConnector, InvalidInput
 from tabgrid_models.manifest import Manifest
 from tabgrid_models.runtime import Tokenizer
 
+from ..settings import GridSettings, SettingsError
 from .pricing import Price, quote
-from .settings import GridSettings, SettingsError
 
 #: Bytes of input that are tokenised in less than a millisecond or two.
 COUNTED_AT_ONCE = 16 * 1024

@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import structlog
 
-from .chain.claims import Claim
-from .chain.keys import KeyFileError
-from .chain.rpc import Rpc, RpcError
-from .chain.service import ChainUnavailable, ClaimService
-from .chain.treasury import TreasuryError, open_treasury
-from .errors import GridError
-from .settings import Settings
-from .store import Store
+from ..errors import GridError
+from ..settings import Settings
+from ..store import Store
+from .claims import Claim
+from .keys import KeyFileError
+from .rpc import Rpc, RpcError
+from .service import ChainUnavailable, ClaimService
+from .treasury import TreasuryError, open_treasury
 
 log = structlog.get_logger("tabgrid.payouts")
 

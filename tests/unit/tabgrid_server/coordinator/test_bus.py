@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tabgrid_server.bus import QUEUE_LENGTH, Bus
+from tabgrid_server.coordinator.bus import QUEUE_LENGTH, Bus
 
 
 async def test_listeners_hear_their_topic_only() -> None:

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from starlette.requests import Request
 
-from .coordinator import Coordinator
-from .errors import Draining, GridError
-from .live import LiveJob, Outcome
+from ..coordinator import Coordinator
+from ..coordinator.live import LiveJob, Outcome
+from ..errors import Draining, GridError
 
 
 class ClientGone(GridError):

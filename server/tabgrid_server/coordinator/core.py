@@ -21,19 +21,20 @@ from tabgrid_models.connectors.base import InvalidOutput
 from tabgrid_wire import messages as wire
 from tabgrid_wire.ids import new_id
 
-from . import metrics, scheduler, verify
-from .api.schemas import JobRow, Minute
+from .. import metrics, scheduler
+from ..api.schemas import JobRow, Minute
+from ..errors import Draining, NoNode, QueueFull, TooManyJobs, UnknownModel
+from ..settings import Settings
+from ..store import AlreadyFinished, NewJob, Refund, Settlement, Store, StoreUnavailable
+from ..store import jobs as stored_jobs
+from ..store import stats as stored_stats
+from . import verify
 from .bus import Bus
-from .errors import Draining, NoNode, QueueFull, TooManyJobs, UnknownModel
 from .figures import Figures, Sums
 from .live import Link, LiveJob, LiveNode, Outcome
 from .offers import Offer, Offers, Priced
 from .pricing import Price
 from .receipts import receipt_of
-from .settings import Settings
-from .store import AlreadyFinished, NewJob, Refund, Settlement, Store, StoreUnavailable
-from .store import jobs as stored_jobs
-from .store import stats as stored_stats
 
 log = structlog.get_logger("tabgrid.coordinator")
 

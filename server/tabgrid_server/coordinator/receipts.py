@@ -7,7 +7,7 @@ import hashlib
 from tabgrid_wire import commitment
 from tabgrid_wire.messages import Result
 
-from .api.schemas import Receipt
+from ..api.schemas import Receipt
 from .live import LiveJob, LiveNode
 
 VERSION = 1

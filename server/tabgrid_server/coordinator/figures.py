@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .api.schemas import Minute
+from ..api.schemas import Minute
 
 MINUTES = 60
 #: Latencies kept per minute for its median. The first ones of a minute are as good as any.

@@ -9,7 +9,7 @@ import msgspec
 
 from tabgrid_wire.messages import Hello, LoadedModel, ToNode
 
-from .api.schemas import JobRow, JobState, NodeState
+from ..api.schemas import JobRow, JobState, NodeState
 from .offers import Offer
 from .pricing import Price
 

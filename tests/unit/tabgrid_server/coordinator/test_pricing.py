@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabgrid_server.pricing import quote
+from tabgrid_server.coordinator.pricing import quote
 
 
 @given(units=st.integers(0, 2**31), rate=st.integers(0, 2**31), fee_bps=st.integers(0, 10_000))

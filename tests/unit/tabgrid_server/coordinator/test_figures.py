@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 
 from tabgrid_server.api.schemas import Minute
-from tabgrid_server.figures import MINUTES, Figures, Sums
+from tabgrid_server.coordinator.figures import MINUTES, Figures, Sums
 
 NOON = 1_800_000_000.0
 
