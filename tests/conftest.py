@@ -16,20 +16,13 @@ from tests.support.programs import Programs, free_port, missing
 ROOT = Path(__file__).resolve().parent.parent
 #: What takes longest starts first, so that no worker is left alone with it at the end.
 ORDER = ("export", "browser", "integration", "chain", "bench", "properties", "unit")
-#: Their fixtures start whole programs for a file, so a file stays with one worker, which
-#: also keeps it to one Chromium per worker.
-WHOLE_FILES = frozenset({"export", "browser", "integration", "chain", "bench"})
 
 
 def _kind(item: pytest.Item) -> str:
     return item.path.relative_to(ROOT / "tests").parts[0]
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if _kind(item) in WHOLE_FILES and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
     rank = {kind: place for place, kind in enumerate(ORDER)}
     items.sort(key=lambda item: rank.get(_kind(item), len(ORDER)))
 

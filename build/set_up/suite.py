@@ -137,10 +137,11 @@ def _run_check(checkout: Checkout, check: Check, env: Mapping[str, str]) -> tupl
 
 def run_pytest(checkout: Checkout, arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """pytest's exit code. Two workers, as many as the smallest machine has cores: more would
-    run more than two Chromiums at once, and those measure time-outs, not Tabgrid."""
+    run more than two Chromiums at once, and those measure time-outs, not Tabgrid. A file stays
+    with one worker, since its fixtures start whole programs; in the order of tests/conftest.py."""
     say("Tests")
     chosen = any(flag in arguments for flag in ("-n", "--pdb", "--trace", "-p"))
-    workers = [] if chosen else ["-n", "2", "--dist", "loadgroup"]
+    workers = [] if chosen else ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
     command = [str(checkout.bin("python")), "-m", "pytest", *workers, *arguments]
     tests = subprocess.Popen(
         command,
