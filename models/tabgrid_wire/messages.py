@@ -20,6 +20,15 @@ SUBPROTOCOL = f"tabgrid.v{VERSION}"
 #: rest is for the envelope. Larger results travel as blobs over HTTP, not in frames.
 MAX_FRAME = 1024 * 1024 + 64 * 1024
 
+#: Largest output in bytes that travels inside a Result. A frame holds up the progress,
+#: the pongs and the cancellations behind it: 64 KiB pass a 5 Mbit/s uplink in a tenth of
+#: a second. Larger outputs are uploaded as blobs, and the Result names them.
+INLINE_OUTPUT = 64 * 1024
+
+#: Largest blob in bytes: a picture of 2048x2048 pixels that does not compress at all is
+#: 12 MiB. What a node may make the grid store has to end somewhere.
+MAX_BLOB = 16 * 1024 * 1024
+
 ShortText = Annotated[str, Meta(max_length=128)]
 #: Shown to a person, never parsed.
 Reason = Annotated[str, Meta(max_length=500)]
@@ -77,6 +86,13 @@ class OfferedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digest: Digest
 
 
+class Blob(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes that travelled over HTTP: their SHA-256 and how many they are."""
+
+    digest: Digest
+    size: Annotated[int, Meta(ge=1, le=MAX_BLOB)]
+
+
 # --- from the node --------------------------------------------------------------------
 
 
@@ -124,11 +140,13 @@ class Result(Message, frozen=True):
 
     lease: Identifier
     job: Identifier
-    #: msgpack of the connector's ``Output``.
+    #: msgpack of the connector's ``Output``; empty where ``blob`` says what it is.
     output: bytes
     nonce: Bytes16
     signature: Bytes64
     compute_ms: Count
+    #: The output was uploaded to the assignment's ``upload`` before this was sent.
+    blob: Blob | None = None
 
 
 class Failed(Message, frozen=True):
@@ -168,6 +186,10 @@ class Assign(Message, frozen=True):
     input: bytes
     #: From receipt; after it the lease is void and the job may run elsewhere.
     deadline_ms: Count
+    #: Path and query of the grid's server, signed for this lease: ``PUT`` the output there,
+    #: ``{digest}`` replaced by its SHA-256 in lower-case hex, where it is larger than
+    #: INLINE_OUTPUT. Empty: this grid takes outputs in frames only.
+    upload: Annotated[str, Meta(max_length=500)] = ""
 
 
 class Cancel(Message, frozen=True):

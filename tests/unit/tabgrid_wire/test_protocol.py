@@ -116,6 +116,30 @@ def test_the_largest_answer_of_the_first_connector_fits() -> None:
     assert at(Turn.SERVING).receive(at(Turn.SERVING, "node").send(large)) == large
 
 
+def test_a_blob_is_named_by_its_digest_and_has_a_size() -> None:
+    named = m.Result(LEASE, JOB, b"", bytes(16), bytes(64), 3, m.Blob("a" * 64, m.MAX_BLOB))
+    frame = at(Turn.SERVING, "node").send(named)
+    assert at(Turn.SERVING).receive(frame) == named
+    assert b"blob" not in at(Turn.SERVING, "node").send(RESULT)
+
+
+@pytest.mark.parametrize(
+    "blob",
+    [
+        m.Blob("A" * 64, 1),
+        m.Blob("../" * 21 + "a", 1),
+        m.Blob("a" * 63, 1),
+        m.Blob("a" * 64 + "\n", 1),
+        m.Blob("a" * 64, 0),
+        m.Blob("a" * 64, -1),
+        m.Blob("a" * 64, m.MAX_BLOB + 1),
+    ],
+)
+def test_a_blob_that_cannot_be(blob: m.Blob) -> None:
+    result = m.Result(LEASE, JOB, b"", bytes(16), bytes(64), 3, blob)
+    assert code_of(at(Turn.SERVING), msgspec.msgpack.encode(result)) is CloseCode.BAD_FRAME
+
+
 def test_the_table_knows_every_message() -> None:
     both = set(m.FromNode.__args__) | set(m.ToNode.__args__)
     assert {message for _, message in TURNS} == both

@@ -22,6 +22,12 @@ export interface OfferedModel {
   readonly digest: string;
 }
 
+/** Bytes that travelled over HTTP: their SHA-256 and how many they are. */
+export interface Blob {
+  readonly digest: string;
+  readonly size: number;
+}
+
 /** First frame of a node. Who it is comes from the session of the WebSocket handshake. */
 export interface Hello {
   readonly type: "hello";
@@ -68,6 +74,7 @@ export interface Result {
   readonly nonce: Uint8Array;
   readonly signature: Uint8Array;
   readonly compute_ms: number;
+  readonly blob?: Blob | null;
 }
 
 export interface Failed {
@@ -105,6 +112,7 @@ export interface Assign {
   readonly model: string;
   readonly input: Uint8Array;
   readonly deadline_ms: number;
+  readonly upload?: string;
 }
 
 export interface Cancel {
