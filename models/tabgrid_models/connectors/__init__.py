@@ -8,8 +8,9 @@ from types import MappingProxyType
 from .base import AnyConnector
 from .echo import Echo
 from .embeddings import Embeddings
+from .text_to_image import TextToImage
 
-_ALL: tuple[AnyConnector, ...] = (Embeddings(), Echo())
+_ALL: tuple[AnyConnector, ...] = (Embeddings(), Echo(), TextToImage())
 
 CONNECTORS: Mapping[str, AnyConnector] = MappingProxyType(
     {connector.algorithm: connector for connector in _ALL}
