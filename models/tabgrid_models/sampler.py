@@ -74,8 +74,7 @@ class Sampler:
         finally:
             _dispose(own)
         _dispose(self._latents)
-        # ONNX lets no output have an input's name, so what comes next has another.
-        self._latents = {"latents": after["next"], "denoised": after["denoised"]}
+        self._latents = dict(after)
 
     async def preview(self) -> bytes:
         """A PNG of the picture so far, one pixel per latent."""

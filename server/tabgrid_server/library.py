@@ -1,5 +1,8 @@
 """The folder of models on disk: one folder per model, its ``manifest.json`` and its files.
 
+A file that another model of the library has already need not lie there again: it is found
+by its SHA-256, wherever it is.
+
 Opening reads manifests and file sizes only, so that a coordinator starts at once; what the
 bytes are is proved by ``verify``, and by every node that downloads them.
 """
@@ -7,6 +10,7 @@ bytes are is proved by ``verify``, and by every node that downloads them.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +44,25 @@ class Library:
     files: Mapping[str, Path]
 
     def folder_of(self, manifest: Manifest) -> Path:
+        """Where its manifest lies, and those of its files that no other model brought."""
         return self.folder / manifest.id
 
     def tokenizer(self, manifest: Manifest) -> Tokenizer | None:
         """The model's tokeniser, loaded; None if its manifest names none."""
         name = manifest.config.get("tokenizer")
-        return None if name is None else FastTokenizer(self.folder_of(manifest) / name)
+        found = [self.files[file.sha256] for file in all_files(manifest) if file.path == name]
+        return FastTokenizer(found[0]) if found else None
+
+    def lay_out(self, manifest: Manifest, folder: Path) -> Path:
+        """All its files in one ``folder``, under the names that its graphs know them by."""
+        for file in all_files(manifest):
+            place = folder / file.path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                place.hardlink_to(self.files[file.sha256])
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(self.files[file.sha256], place)
+        return folder
 
 
 class FastTokenizer:
@@ -87,11 +104,20 @@ def open_library(folder: Path | None = None) -> Library:
         models = Catalogue(manifests)
     except InvalidManifest as error:
         raise LibraryError(f"{folder}: {error}") from error
-    files: dict[str, Path] = {}
-    for manifest in models:
-        for file in all_files(manifest):
-            files[file.sha256] = _sized(folder / manifest.id / file.path, file)
-    return Library(folder, models, MappingProxyType(files))
+    return Library(folder, models, find_files(folder, models))
+
+
+def find_files(folder: Path, models: Catalogue) -> Mapping[str, Path]:
+    """Where each file lies, by its SHA-256: two models that share weights keep them once.
+
+    Raises ``LibraryError``.
+    """
+    wanted = [(folder / m.id / file.path, file) for m in models for file in all_files(m)]
+    files = {file.sha256: _sized(path, file) for path, file in wanted if path.exists()}
+    for path, file in wanted:
+        if file.sha256 not in files:
+            files[file.sha256] = _sized(path, file)  # says what is missing
+    return MappingProxyType(files)
 
 
 def all_files(manifest: Manifest) -> Iterator[File]:
@@ -106,7 +132,7 @@ def all_files(manifest: Manifest) -> Iterator[File]:
 def verify(library: Library, manifest: Manifest) -> Iterator[tuple[File, bool]]:
     """Hash every file of a model; says of each whether its bytes are what the manifest says."""
     for file in all_files(manifest):
-        yield file, sha256(library.folder_of(manifest) / file.path) == file.sha256
+        yield file, sha256(library.files[file.sha256]) == file.sha256
 
 
 def sha256(path: Path) -> str:

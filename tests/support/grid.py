@@ -61,9 +61,11 @@ class Grid:
             env = {"TABGRID_SERVER_DATABASE": self.database, **env}
         return self.programs.tabgrid("coordinator", "serve", *where, "--demo", **env)
 
-    def start_node(self, name: str) -> Program:
+    def start_node(self, name: str, *grids: str) -> Program:
+        """A native node for these grids; none named: ``text``."""
+        chosen = [part for grid in grids or ("text",) for part in ("--grid", grid)]
         wallet = ("--keypair", str(self.folder / f"{name}.keypair.json"), "--create")
-        node = self.programs.tabgrid(name, "node", *wallet, "--url", self.url, "--grid", "text")
+        node = self.programs.tabgrid(name, "node", *wallet, "--url", self.url, *chosen)
         self.nodes.append(node)
         return node
 

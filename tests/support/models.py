@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import tempfile
+from pathlib import Path
 
 from tabgrid_models.manifest import Manifest
 from tabgrid_node.native_runtime import NativeRuntime
@@ -24,7 +26,9 @@ def manifest(id: str) -> Manifest:
 def runtime(id: str) -> NativeRuntime:
     """Onnxruntime with the model's first variant, as a native node has it."""
     model = manifest(id)
-    return NativeRuntime(model, model.variants[0], library().folder_of(model), threads=1)
+    with tempfile.TemporaryDirectory() as folder:
+        files = library().lay_out(model, Path(folder))
+        return NativeRuntime(model, model.variants[0], files, threads=1)
 
 
 class Progress:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from ..manifest import Manifest
 from ..runtime import Emit, Runtime, Tokenizer
-from .base import Comparison, InvalidInput, InvalidOutput, Usage
+from .base import AnyConnector, Comparison, InvalidInput, InvalidOutput, Usage
 
 #: A measure of the grid should not turn into a measure of copying.
 MAX_CHARACTERS = 4096
@@ -55,3 +55,6 @@ class Echo:
 
     def compare(self, reference: EchoOutput, candidate: EchoOutput, dtype: str) -> Comparison:
         return Comparison(0.0 if reference == candidate else 1.0, 0.0)
+
+
+CONNECTOR: AnyConnector = Echo()

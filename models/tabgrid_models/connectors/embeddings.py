@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Meta
 
 from ..manifest import FilePath, Manifest
-from ..runtime import Emit, Runtime, Tokenizer
-from .base import Comparison, InvalidInput, InvalidOutput, Usage
+from ..runtime import Emit, Runtime, Tensor, Tokenizer
+from .base import AnyConnector, Comparison, InvalidInput, InvalidOutput, Usage
 
 #: An audit runs a whole job again: larger jobs would make audits lumpy and leases long.
 MAX_TEXTS = 256
@@ -128,7 +128,7 @@ class Embeddings:
         stride = 4 * config.dimensions
         done = 0
         for batch in micro_batches([len(ids) for ids in tokens]):
-            answer = await _embed(runtime, [tokens[index] for index in batch])
+            answer = await read(await embed(runtime, [tokens[index] for index in batch]))
             for place, index in enumerate(batch):
                 rows[index] = answer[place * stride : (place + 1) * stride]
             done += len(batch)
@@ -172,8 +172,8 @@ def micro_batches(
         start = end
 
 
-async def _embed(runtime: Runtime, tokens: Sequence[Sequence[int]]) -> bytes:
-    """Run one micro-batch; rows of float32 in its order."""
+async def embed(runtime: Runtime, tokens: Sequence[Sequence[int]]) -> Tensor:
+    """One micro-batch through the graph: its rows, still on the device, in its order."""
     width = max(map(len, tokens))
     ids, mask = array("q"), array("q")
     for row in tokens:
@@ -188,15 +188,18 @@ async def _embed(runtime: Runtime, tokens: Sequence[Sequence[int]]) -> bytes:
         "attention_mask": runtime.tensor("int64", shape, mask.tobytes()),
     }
     try:
-        outputs = await runtime.run("model", feeds)
-        try:
-            return await outputs["embeddings"].read()
-        finally:
-            for tensor in outputs.values():
-                tensor.dispose()
+        return (await runtime.run("model", feeds))["embeddings"]
     finally:
         for tensor in feeds.values():
             tensor.dispose()
+
+
+async def read(tensor: Tensor) -> bytes:
+    """The values of a tensor that is needed no more."""
+    try:
+        return await tensor.read()
+    finally:
+        tensor.dispose()
 
 
 def _config(manifest: Manifest) -> EmbeddingsConfig:
@@ -220,3 +223,6 @@ def _checked_size(text: str, index: int) -> int:
         return len(text.encode())
     except UnicodeEncodeError as error:
         raise InvalidInput("A text holds half of a surrogate pair.", where) from error
+
+
+CONNECTOR: AnyConnector = Embeddings()

@@ -24,7 +24,7 @@ from ..diffusion import Schedule
 from ..manifest import FilePath, Manifest
 from ..runtime import Emit, Runtime, Tokenizer
 from ..sampler import Sampler
-from .base import Comparison, InvalidInput, InvalidOutput, Usage
+from .base import AnyConnector, Comparison, InvalidInput, InvalidOutput, Usage
 
 #: Text encoders read 77 tokens, some 300 characters; more than this is a mistake.
 MAX_PROMPT = 2000
@@ -208,9 +208,6 @@ class TextToImage:
         if picture.rgb == picture.rgb[:3] * wanted.pixels:
             raise InvalidOutput("The picture is blank.")
 
-    def media(self, output: TextToImageOutput) -> tuple[str, bytes]:
-        return "image/png", output.image
-
     async def run(
         self, input: TextToImageInput, manifest: Manifest, runtime: Runtime, emit: Emit
     ) -> TextToImageOutput:
@@ -313,3 +310,6 @@ def _check_guidance(guidance: float | None, config: TextToImageConfig) -> None:
     # The range lets no infinity and no NaN through either.
     if not 0 <= guidance <= MAX_GUIDANCE:
         raise InvalidInput(f"Guidance is a number from 0 to {MAX_GUIDANCE:g}.", "guidance")
+
+
+CONNECTOR: AnyConnector = TextToImage()

@@ -106,6 +106,22 @@ def add_model(
     click.echo(_line(manifest))
 
 
+@models.command("seal")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def seal_model(folder: Path) -> None:
+    """Complete the manifest.json that somebody wrote in FOLDER, a model of a library.
+
+    Fills in sizes, SHA-256 and memory, and lets the connector answer the golden inputs.
+    Needs onnxruntime.
+    """
+    from ..export import seal
+
+    try:
+        click.echo(_line(seal.seal(folder.absolute())))
+    except ExportError as error:
+        raise click.ClickException(str(error)) from error
+
+
 def _open(folder: Path) -> Library:
     try:
         return open_library(folder)

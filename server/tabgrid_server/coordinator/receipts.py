@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 
 from tabgrid_wire import commitment
+from tabgrid_wire.messages import Result
 
 from ..api.schemas import Receipt
-from .live import Answer, LiveJob, LiveNode
+from .live import LiveJob, LiveNode
 
 VERSION = 1
 
 
 def receipt_of(
-    job: LiveJob, node: LiveNode, answer: Answer, dtype: str, settled_at: float
+    job: LiveJob, node: LiveNode, result: Result, dtype: str, settled_at: float
 ) -> Receipt:
     """The store numbers receipts in the order of settlement."""
-    result, digest = answer.result, answer.digest
+    digest = commitment.output_digest(result.output)
     commit_hash = commitment.commit_hash(job.id, node.wallet, result.nonce, digest)
     offer = job.offer
     return Receipt(

@@ -20,8 +20,8 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 FOLDER = Path(__file__).parent.parent / "docs"
-#: In the order of the menu: first those who lend and send, then who runs it, then why.
-ORDER = ("node-owners", "api-users", "operators", "how-it-works", "security")
+#: In the order of the menu: first those who lend and send, then who runs and extends it, then why.
+ORDER = ("node-owners", "api-users", "operators", "connectors", "how-it-works", "security")
 
 
 class Heading(msgspec.Struct, frozen=True):

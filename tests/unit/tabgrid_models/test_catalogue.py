@@ -25,7 +25,7 @@ def variant(**fields: Any) -> Variant:
 
 def test_every_model_of_the_checkout_is_found_by_id_and_digest() -> None:
     models = library().catalogue
-    assert len(models) == 2
+    assert len(models) == len(list(library().folder.glob("*/manifest.json")))
     for model in models:
         assert models.by_id(model.id) is model
         assert models.by_digest(model.digest()) is model

@@ -63,6 +63,38 @@ def test_a_folder_is_called_as_its_model(copy: Path) -> None:
         open_library(copy)
 
 
+class TestSharedFiles:
+    """minilm-labels names the weights of all-MiniLM-L6-v2 and has them not."""
+
+    @pytest.fixture
+    def both(self, copy: Path) -> Path:
+        shutil.copytree(CHECKOUT / "minilm-labels", copy / "minilm-labels")
+        return copy
+
+    def test_they_are_found_where_they_lie(self, both: Path) -> None:
+        opened = open_library(both)
+        labels = opened.catalogue.by_id("minilm-labels")
+        assert labels is not None
+        assert not (both / "minilm-labels" / "model-q8.onnx").exists()
+        assert all(intact for _, intact in verify(opened, labels))
+        assert opened.tokenizer(labels) is not None
+
+    def test_laid_out_they_have_the_names_that_graphs_know(
+        self, both: Path, tmp_path: Path
+    ) -> None:
+        opened = open_library(both)
+        labels = opened.catalogue.by_id("minilm-labels")
+        assert labels is not None
+        folder = opened.lay_out(labels, tmp_path / "laid-out")
+        names = sorted(path.name for path in folder.iterdir())
+        assert names == ["classify.onnx", "model-q8.onnx", "tokenizer.json"]
+
+    def test_without_the_model_that_has_them_they_are_missed(self, both: Path) -> None:
+        shutil.rmtree(both / "all-MiniLM-L6-v2")
+        with pytest.raises(LibraryError, match=r"minilm-labels/tokenizer\.json cannot be read"):
+            open_library(both)
+
+
 def test_no_folder_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(LibraryError, match="There is no model library"):
         open_library(tmp_path / "nothing")

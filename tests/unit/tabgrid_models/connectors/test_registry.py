@@ -20,5 +20,5 @@ def test_connector_can_be_described_and_sent(made: AnyConnector) -> None:
 
 
 def test_an_unknown_connector_names_those_that_there_are() -> None:
-    with pytest.raises(LookupError, match="echo, embeddings"):
+    with pytest.raises(LookupError, match="classify, echo, embeddings"):
         connector("alchemy")

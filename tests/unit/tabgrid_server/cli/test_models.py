@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,54 @@ def test_a_model_that_is_not_there_is_said_so() -> None:
     result = tabgrid_models("verify", "other")
     assert result.exit_code == 1
     assert "no model 'other'" in result.output
+
+
+class TestSeal:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """Labels beside the model whose weights they borrow, as somebody would write them."""
+        shutil.copytree(CHECKOUT / "all-MiniLM-L6-v2", tmp_path / "all-MiniLM-L6-v2")
+        shutil.copytree(CHECKOUT / "minilm-labels", tmp_path / "mine")
+        draft = json.loads((tmp_path / "mine" / "manifest.json").read_text())
+        draft["id"] = "mine"
+        (variant,) = draft["variants"]
+        del variant["memory_mib"]
+        for file in (*variant["files"], *draft["shared"]):
+            del file["size"]
+        for pair in draft["golden"]:
+            del pair["output"]
+        (tmp_path / "mine" / "manifest.json").write_text(json.dumps(draft))
+        return tmp_path / "mine"
+
+    def test_fills_in_what_a_machine_knows_better(self, folder: Path) -> None:
+        result = tabgrid_models("seal", str(folder))
+        assert result.exit_code == 0, result.output
+        sealed, ours = (
+            json.loads((at / "manifest.json").read_text())
+            for at in (folder, CHECKOUT / "minilm-labels")
+        )
+        assert sealed["shared"] == ours["shared"]
+        assert sealed["variants"][0]["files"] == ours["variants"][0]["files"]
+        assert [pair["input"] for pair in sealed["golden"]] == [
+            pair["input"] for pair in ours["golden"]
+        ]
+        assert tabgrid_models("verify", "--library", str(folder.parent)).exit_code == 0
+
+    def test_names_a_file_that_nobody_has_and_leaves_the_draft(self, folder: Path) -> None:
+        (folder / "classify.onnx").unlink()
+        before = (folder / "manifest.json").read_bytes()
+        result = tabgrid_models("seal", str(folder))
+        assert result.exit_code == 1
+        assert "classify.onnx is not there" in result.output
+        assert (folder / "manifest.json").read_bytes() == before
+
+    def test_refuses_a_golden_input_that_the_connector_refuses(self, folder: Path) -> None:
+        draft = json.loads((folder / "manifest.json").read_text())
+        draft["golden"][0]["input"]["labels"] = ["same", "same"]
+        (folder / "manifest.json").write_text(json.dumps(draft))
+        result = tabgrid_models("seal", str(folder))
+        assert result.exit_code == 1
+        assert "Two labels are the same" in result.output
 
 
 @pytest.mark.skipif(
