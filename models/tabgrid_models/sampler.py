@@ -74,7 +74,8 @@ class Sampler:
         finally:
             _dispose(own)
         _dispose(self._latents)
-        self._latents = dict(after)
+        # ONNX lets no output have an input's name, so what comes next has another.
+        self._latents = {"latents": after["next"], "denoised": after["denoised"]}
 
     async def preview(self) -> bytes:
         """A PNG of the picture so far, one pixel per latent."""

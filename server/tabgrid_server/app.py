@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
@@ -18,12 +17,14 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from tabgrid_models.catalogue import connector_of
 
-from . import metrics
-from .api import account, claims, errors, grid, jobs, openai
+from . import blobs, metrics
+from .api import account, claims, errors, grid, jobs, media, openai
+from .api import blobs as api_blobs
 from .api.openapi import describe
 from .auth import Keys, Sessions
 from .chain.payouts import Payouts
 from .coordinator import Coordinator, offers
+from .housekeeping import keep_house
 from .library import Library, open_library
 from .limits import RateLimit
 from .middleware import Envelope
@@ -36,23 +37,18 @@ from .sockets import NodeSockets
 from .static_files import DIST, StaticAssets
 from .store import Store, StoreUnavailable
 from .store import ledger as stored_ledger
-from .store import sessions as stored_sessions
 from .views import GridViews
 
 log = structlog.get_logger("tabgrid.app")
 
-#: Earnings become claimable within this of their time.
-RELEASE_S = 1.0
-RELEASE_BATCH = 1_000
-#: Sessions and challenges that ended are only dead weight: no hurry.
-PURGE_S = 3_600
-
 OPERATIONS = (
     *openai.OPERATIONS,
     *jobs.OPERATIONS,
+    *media.OPERATIONS,
     *grid.OPERATIONS,
     *account.OPERATIONS,
     *claims.OPERATIONS,
+    *api_blobs.OPERATIONS,
 )
 #: Paths whose errors are for programs.
 API = ("/api/", "/v1/", "/weights/", "/metrics", "/healthz", "/readyz", "/openapi.json")
@@ -75,7 +71,7 @@ def create_app(settings: Settings) -> Starlette:
             app.state.services, app.state.views = made, made.views
             await made.coordinator.start()
             stack.push_async_callback(made.coordinator.stop)
-            for work in (_keep_house(made), made.payouts.run()):
+            for work in (keep_house(made), made.payouts.run()):
                 stack.push_async_callback(_end, asyncio.create_task(work))
             yield
 
@@ -98,7 +94,10 @@ async def _make(
 ) -> Services:
     store = await Store.open(settings.database)
     stack.push_async_callback(store.close)
-    coordinator = Coordinator(settings, offered, store)
+    keeper = blobs.Keeper(store, blobs.open_blobs(settings), settings.blobs.orphan_s)
+    addresses = blobs.open_signer(settings)
+    uploads = blobs.open_uploads(settings, keeper, addresses)
+    coordinator = Coordinator(settings, offered, store, uploads)
     sessions = Sessions(settings, store)
     payouts = Payouts(settings, store, lambda amount: coordinator.figures.paid(amount))
     return Services(
@@ -111,6 +110,8 @@ async def _make(
         sockets=NodeSockets(coordinator, sessions),
         views=GridViews(coordinator, store, payouts),
         payouts=payouts,
+        keeper=keeper,
+        addresses=addresses,
         public_requests=RateLimit("requests", settings.limits.public_requests_per_minute, 60),
         new_keys=RateLimit("new keys", settings.limits.keys_per_day, 86_400),
     )
@@ -133,22 +134,6 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Mount("/static/dist", StaticAssets(DIST)),
         *page_routes(),
     ]
-
-
-async def _keep_house(made: Services) -> None:
-    """Release earnings whose time has come; forget sessions that ended."""
-    purged = time.monotonic()
-    while True:
-        try:
-            full = await made.store.write(stored_ledger.release_due, time.time(), RELEASE_BATCH)
-            if time.monotonic() - purged > PURGE_S:
-                purged = time.monotonic()
-                await made.store.write(stored_sessions.purge, time.time())
-        except StoreUnavailable as error:
-            full = []
-            log.error("cannot release earnings; trying again", why=str(error))
-        if sum(release.jobs for release in full) < RELEASE_BATCH:
-            await asyncio.sleep(RELEASE_S)
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import HTTPConnection
 
 from .auth import Keys, Sessions
+from .blobs import Keeper, Signer
 from .chain.payouts import Payouts
 from .coordinator import Coordinator
 from .library import Library
@@ -28,6 +29,9 @@ class Services:
     sockets: NodeSockets
     views: GridViews
     payouts: Payouts
+    keeper: Keeper
+    #: Signs addresses that work without a key.
+    addresses: Signer
     public_requests: RateLimit
     new_keys: RateLimit
 

@@ -115,6 +115,33 @@ class Sessions(Section, frozen=True):
     challenge_s: Positive = 300
 
 
+class Blobs(Section, frozen=True):
+    """Where outputs over 64 KiB lie, and how they come and go."""
+
+    #: "" is the folder DATA/blobs; "s3://bucket/prefix" is an S3-compatible store.
+    url: str = ""
+    #: Of a store that is not Amazon's own: "https://s3.example". "http://" is for tests and
+    #: for stores on the same machine.
+    endpoint: str = ""
+    region: str = ""
+    #: "" leaves both to AWS's own variables (AWS_ACCESS_KEY_ID, …) or the machine's role.
+    access_key: str = ""
+    secret_key: str = ""
+    #: Hex of 32 bytes, signs upload and picture addresses. "" is made once, in
+    #: DATA/keys/addresses.key; set it where several machines take turns.
+    secret: Annotated[str, Meta(pattern="^([0-9a-f]{64})?$")] = ""
+    #: More than any connector returns (see ``MAX_BLOB``); lower it where the disk is small.
+    max_bytes: Positive = 16 * 1024 * 1024
+    #: 16 MiB take this long at 2.2 Mbit/s; who is slower holds a file and a task for nothing.
+    upload_s: Positive = 60
+    #: At once: each costs a file, a task and up to 1 MiB of memory.
+    uploads: Positive = 256
+    #: How long an address of a picture works, as OpenAI's do.
+    link_s: Positive = 3_600
+    #: An upload whose result never came. Longer than any lease and any wait to book one.
+    orphan_s: Positive = 3_600
+
+
 class GridSettings(Section, frozen=True):
     title: str
     description: str
@@ -125,6 +152,10 @@ class GridSettings(Section, frozen=True):
     fee_bps: Annotated[int, Meta(ge=0, le=10_000)] = 500
     #: Seconds that earnings are withheld.
     release_s: Natural = 72 * 3600
+    #: Seconds after its end for which a job's input and output are kept; its row, receipt and
+    #: money stay. Users fetch answers within hours; a week covers a holiday, and what is not
+    #: kept cannot leak.
+    keep_s: Positive = 7 * 24 * 3600
     #: Base units given to a new key; 0 on a grid that charges real money.
     demo_credit: Natural = 0
 
@@ -135,6 +166,7 @@ class Settings(Section, frozen=True):
     scheduling: Scheduling = Scheduling()
     chain: Chain = Chain()
     sessions: Sessions = Sessions()
+    blobs: Blobs = Blobs()
     grids: dict[str, GridSettings] = {}
 
     @property

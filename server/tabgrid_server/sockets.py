@@ -291,6 +291,8 @@ def hear(coordinator: Coordinator, node: LiveNode, message: wire.FromNode) -> No
         coordinator.result_returned(node, message)
     elif isinstance(message, wire.Progress):
         coordinator.job_progressed(node, message)
+    elif isinstance(message, wire.Chunk):
+        coordinator.job_previewed(node, message)
     elif isinstance(message, wire.Ready):
         coordinator.node_ready(node, message)
     elif isinstance(message, wire.Failed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -37,8 +38,10 @@ async def frame(grid: EchoGrid, *frames: bytes | str) -> tuple[int, str]:
     """How the coordinator ends a joined node's socket after these frames."""
     node = await open_node(grid)
     await node.join("bench", device="test-device")
-    for each in frames:
-        await node.socket.send(each)
+    # Of a frame too large the head is enough: the socket may end while the rest is on its way.
+    with suppress(ConnectionClosed):
+        for each in frames:
+            await node.socket.send(each)
     return await closed(node)
 
 

@@ -59,6 +59,8 @@ JOB = JobRow(
     attempts=1,
     claim="claim_01KAR8YEWQ2JE73CC4QBWG06PD",
     error=None,
+    public=False,
+    expired_at=None,
 )
 RECEIPT = Receipt(
     v=1,

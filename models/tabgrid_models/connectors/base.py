@@ -7,7 +7,7 @@ of it is pure; ``run`` reaches the machine only through the ``Runtime`` it is ha
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -77,6 +77,18 @@ class Connector(Protocol, Generic[InputT, OutputT]):
     ) -> OutputT: ...
 
     def compare(self, reference: OutputT, candidate: OutputT, dtype: str) -> Comparison: ...
+
+
+@runtime_checkable
+class HasMedia(Protocol):
+    """A connector whose output is, at heart, a file: a picture, later a sound.
+
+    Its partial results (``emit``'s chunks) are then small pictures of the same kind.
+    """
+
+    def media(self, output: Any) -> tuple[str, bytes]:
+        """Content type and bytes of an output that passed ``check``."""
+        ...
 
 
 AnyConnector = Connector[Any, Any]

@@ -208,6 +208,9 @@ class TextToImage:
         if picture.rgb == picture.rgb[:3] * wanted.pixels:
             raise InvalidOutput("The picture is blank.")
 
+    def media(self, output: TextToImageOutput) -> tuple[str, bytes]:
+        return "image/png", output.image
+
     async def run(
         self, input: TextToImageInput, manifest: Manifest, runtime: Runtime, emit: Emit
     ) -> TextToImageOutput:

@@ -13,14 +13,15 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..coordinator import Coordinator
+from ..coordinator import previews
 from ..coordinator.live import LiveJob
 from ..errors import GridError, NotFound
 from ..services import Services, services
 from ..store import jobs as stored_jobs
 from ..store.records import Job as StoredJob
+from . import content
 from .operations import Operation, operation
-from .schemas import Address, Job, JobId, JobRequest, JobRow, Jobs, Receipt
+from .schemas import Address, Job, JobId, JobRequest, JobRow, Jobs, Preview, Receipt
 from .schemas import Request as Body
 from .streams import stream_of
 
@@ -56,13 +57,15 @@ async def submit_job(request: Request, body: JobRequest) -> Response:
     caller = await at.keys.required(request)
     offer = at.coordinator.offer_of(body.model)
     priced = await offer.price_in_time(offer.convert(body.input))
-    live = await at.coordinator.submit(caller, offer, priced, public=body.public)
+    live = await at.coordinator.submit(
+        caller, offer, priced, public=body.public, show_preview=body.show_preview
+    )
     location = {"Location": f"/api/jobs/{live.id}"}
     seconds = _wait(request)
     if seconds:
         await asyncio.wait({live.ended}, timeout=seconds)
     status = 200 if live.ended.done() else 202
-    answer = _encode(_live_job(live))
+    answer = _encode(_live_job(at, live))
     return Response(answer, status, location, media_type="application/json")
 
 
@@ -74,19 +77,19 @@ def _wait(request: Request) -> int:
     return min(int(found[1]), limit) if found else 0
 
 
-def _live_job(live: LiveJob) -> Job:
+def _live_job(at: Services, live: LiveJob) -> Job:
     """As far as it is, from memory: no query is needed for what we just did ourselves."""
     if not live.ended.done():
-        return _job(live.row(), live.usage, None)
+        return _job(live.row(), live.usage)
     outcome = live.ended.result()
-    output = None
-    if outcome.state == "done":
-        output = msgspec.to_builtins(live.offer.output(outcome.output))
     row = msgspec.structs.replace(
         live.row(), returned_at=live.returned_at, finished_at=live.finished_at,
         error=outcome.error or None,
     )  # fmt: skip
-    return _job(row, live.usage, output)
+    if outcome.state != "done":
+        return _job(row, live.usage)
+    output = live.offer.output(outcome.output)
+    return _job(row, live.usage, output, content.image_path(at, live))
 
 
 @operation(
@@ -108,16 +111,16 @@ async def list_jobs(request: Request, query: JobsQuery) -> Jobs:
     tag="Jobs",
     summary="A job; its output too, for the key that submitted it",
     returns=Job,
-    errors=(404,),
+    errors=(404, 500, 503),
 )
 async def get_job(request: Request) -> Job:
     at = services(request)
     row, stored = await _found(at, request.path_params["job"])
-    if not stored.public and not await _is_owner(at, request, stored):
-        return _job(row, {}, None)
-    content = await at.store.read(stored_jobs.content, row.id)
-    output = _output(at.coordinator, stored, content.output if content else None)
-    return _job(row, stored.usage, output)
+    if not await content.may_read(at, request, stored):
+        return _job(row, {})
+    output = await content.output_of(at, stored) if row.state == "done" else None
+    image = None if output is None else content.image_path(at, stored)
+    return _job(row, stored.usage, output, image)
 
 
 @operation(
@@ -138,31 +141,40 @@ async def cancel_job(request: Request) -> Job:
     if not await at.coordinator.cancel(row.id, "Cancelled by its owner."):
         raise AlreadyEnded("This job has its result or its end already.")
     row, stored = await _found(at, row.id)
-    return _job(row, stored.usage, None)
+    return _job(row, stored.usage)
 
 
 @operation(
     "GET",
     "/api/jobs/{job}/events",
     tag="Jobs",
-    summary="Follow a job: an event `job` at every change, until its end",
+    summary="Follow a job: an event `job` at every change, until its end; for who may see "
+    "its content, `preview` with a small picture as base64 of a PNG",
     returns=str,
     media="text/event-stream",
     errors=(404, 503),
 )
 async def follow_job(request: Request) -> EventSourceResponse:
     at = services(request)
-    row, _ = await _found(at, request.path_params["job"])
-    return stream_of(request, _changes(at, row))
+    row, stored = await _found(at, request.path_params["job"])
+    topics = [row.id]
+    if await content.may_read(at, request, stored):
+        topics.append(previews.topic(row.id))
+    return stream_of(request, _changes(at, row, topics))
 
 
-async def _changes(at: Services, row: JobRow) -> AsyncIterator[tuple[str, Any]]:
-    with at.coordinator.bus.listen(row.id) as changes:
+async def _changes(at: Services, row: JobRow, topics: list[str]) -> AsyncIterator[tuple[str, Any]]:
+    followers = at.coordinator.followers
+    with followers.listen(*topics, length=previews.QUEUE_LENGTH) as changes:
         # Read again: it may have ended between the first look and the first listen.
         row, _ = await _found(at, row.id)
         yield "job", row
         while row.state not in _ENDED:
-            row = await changes.get()
+            change = await changes.get()
+            if isinstance(change, Preview):
+                yield "preview", change
+                continue
+            row = change
             if row.state in _ENDED:
                 row, _ = await _found(at, row.id)
             yield "job", row
@@ -192,24 +204,14 @@ async def _found(at: Services, id: str) -> tuple[JobRow, StoredJob]:
     return row, stored
 
 
-async def _is_owner(at: Services, request: Request, stored: StoredJob) -> bool:
-    if "authorization" not in request.headers:
-        return False
-    return (await at.keys.required(request)).owner == stored.owner
-
-
-def _output(
-    coordinator: Coordinator, stored: StoredJob, encoded: bytes | None
-) -> dict[str, Any] | None:
-    offer = coordinator.offers.at(stored.grid, stored.digest)
-    if encoded is None or offer is None:
-        return None
-    plain: dict[str, Any] = msgspec.to_builtins(offer.output(encoded))
-    return plain
-
-
-def _job(row: JobRow, usage: dict[str, int], output: dict[str, Any] | None) -> Job:
-    return Job(**msgspec.structs.asdict(row), usage=usage, output=output)
+def _job(
+    row: JobRow,
+    usage: dict[str, int],
+    output: msgspec.Struct | None = None,
+    image: str | None = None,
+) -> Job:
+    plain = None if output is None else msgspec.to_builtins(output)
+    return Job(**msgspec.structs.asdict(row), usage=usage, output=plain, image=image)
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -71,6 +71,8 @@ def _operation(
     if op.body is not None:
         content = {"application/json": {"schema": schemas[op.body]}}
         described["requestBody"] = {"required": True, "content": content}
+    if op.upload:
+        described["requestBody"] = {"required": True, "content": {"application/octet-stream": {}}}
     if op.auth:
         described["security"] = _SECURITY[op.auth]
     return described
@@ -102,7 +104,7 @@ def _responses(op: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     statuses = set(op.errors)
     if op.body is not None:
         statuses |= {400, 413, 415}
-    if op.query is not None:
+    if op.query is not None or op.upload:
         statuses.add(400)
     if op.auth:
         statuses.add(401)

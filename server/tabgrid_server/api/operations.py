@@ -48,6 +48,8 @@ class Operation(msgspec.Struct, frozen=True):
     also: int | None = None
     #: Statuses besides success; 400 and 422 are added where something is decoded.
     errors: Sequence[int] = ()
+    #: The handler reads a body of plain bytes itself.
+    upload: bool = False
 
     def route(self) -> Route:
         methods = [self.method]
@@ -88,6 +90,7 @@ def operation(
     auth: Auth = None,
     also: int | None = None,
     errors: Sequence[int] = (),
+    upload: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Declare the decorated coroutine as an endpoint.
 
@@ -110,6 +113,7 @@ def operation(
             auth,
             also,
             errors,
+            upload,
         )
 
     return wrap

@@ -182,6 +182,8 @@ class JobRequest(Request, frozen=True):
     input: dict[str, Any]
     #: Whether the explorer may show input and output; off unless asked for.
     public: bool = False
+    #: Whether pictures of how far it is may be sent, to the node's owner too.
+    show_preview: bool = True
 
 
 class JobRow(Response, frozen=True):
@@ -208,6 +210,10 @@ class JobRow(Response, frozen=True):
     #: The claim that carries the node's pay to the chain.
     claim: str | None
     error: str | None
+    #: Whether anybody may see what is in it.
+    public: bool
+    #: When input and output were let go, by the grid's rule; null while they are kept.
+    expired_at: float | None
 
 
 class Jobs(Response, frozen=True):
@@ -219,6 +225,15 @@ class Job(JobRow, frozen=True):
 
     usage: dict[str, int]
     output: dict[str, Any] | None = None
+    #: Where a picture can be fetched without a key, for an hour; of public jobs, at any time.
+    image: str | None = None
+
+
+class Preview(Response, frozen=True):
+    """How far a picture is: a small PNG."""
+
+    #: Base64.
+    png: bytes
 
 
 class Receipt(Response, frozen=True):

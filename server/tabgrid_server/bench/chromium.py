@@ -6,21 +6,19 @@ import json
 import runpy
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-from playwright.sync_api import BrowserContext, Error, Page, Playwright, Route
+from playwright.sync_api import BrowserContext, Error, Page, Playwright
 
 from ..library import CHECKOUT
-from ..middleware import HEADERS
 from ..static_files import DIST
 
 ROOT = CHECKOUT.parents[1]
-#: Where the bench's scripts appear beside the coordinator's own files.
-SCRIPTS = "/bench/"
 #: Any page of the coordinator carries its headers; this one loads nothing else.
 EMPTY_PAGE = "/healthz"
 
@@ -62,28 +60,29 @@ def assets() -> dict[str, str]:
     return {logical: f"/static/dist/{name}" for logical, name in names.items()}
 
 
-def build_scripts(folder: Path) -> None:
-    """Bundle web/src/bench, with what it compares, into ``folder``."""
-    node = shutil.which("node") or str(ROOT / ".venv/bin/node")
-    command = [node, str(ROOT / "browser_node/web/bundle/bench.mjs"), str(folder)]
+@contextmanager
+def scripts() -> Iterator[str]:
+    """The address of web/src/bench, bundled with what it compares, while the block runs.
+
+    The coordinator itself serves them, from a folder beside its own files: what Playwright
+    answers in a server's place never reaches the threads that a worker starts.
+    """
+    assets()  # says what to do where DIST is not there
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=DIST) as folder:
+        address = f"/static/dist/{Path(folder).name}/"
+        _bundle(folder)
+        # The node's own worker, with the loopback before it.
+        worker = f'import "{address}loopback.js";\nimport "{assets()["worker.js"]}";\n'
+        Path(folder, "node.js").write_text(worker)
+        yield address
+
+
+def _bundle(folder: str) -> None:
+    node = shutil.which("node") or str(ROOT / ".set-up/node/bin/node")
+    command = [node, str(ROOT / "browser_node/web/bundle/bench.mjs"), folder]
     try:
         subprocess.run(command, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise click.ClickException(
             "The bench's scripts cannot be built; run npm ci --ignore-scripts in browser_node/."
         ) from error
-    # The node's own worker, with the loopback before it.
-    worker = f'import "{SCRIPTS}loopback.js";\nimport "{assets()["worker.js"]}";\n'
-    (folder / "node.js").write_text(worker)
-
-
-def serve_scripts(context: BrowserContext, folder: Path) -> None:
-    """Answer ``/bench/…`` from ``folder`` under the coordinator's own headers."""
-    headers = {name.decode(): value.decode() for name, value in HEADERS}
-
-    def answer(route: Route) -> None:
-        file = folder / route.request.url.rpartition(SCRIPTS)[2]
-        kind = "application/wasm" if file.suffix == ".wasm" else "text/javascript"
-        route.fulfill(body=file.read_bytes(), content_type=kind, headers=headers)
-
-    context.route(f"**{SCRIPTS}*", answer)

@@ -57,14 +57,14 @@ def run(seconds: float, threads: int) -> list[Figure]:
         sync_playwright() as playwright,
     ):
         figures = start_up(playwright, url, Path(folder, "visitor"))
-        scripts = Path(folder, "scripts")
-        chromium.build_scripts(scripts)
-        with chromium.profile(playwright, Path(folder, "profile")) as context:
-            chromium.serve_scripts(context, scripts)
+        with (
+            chromium.scripts() as scripts,
+            chromium.profile(playwright, Path(folder, "profile")) as context,
+        ):
             page = chromium.open_page(context, url)
-            page.add_script_tag(url=f"{chromium.SCRIPTS}page.js", type="module")
+            page.add_script_tag(url=f"{scripts}page.js", type="module")
             page.wait_for_function("() => !!window.bench")
-            comparison = Comparison(page, manifest, threads or _threads(page))
+            comparison = Comparison(page, scripts, manifest, threads or _threads(page))
             comparison.start()
             for size in BATCHES:
                 figures += comparison.measure(sentences()[:size], seconds)
@@ -79,8 +79,9 @@ def _threads(page: Page) -> int:
 class Comparison:
     """The coordinator's side of the node in the page, and the contenders beside it."""
 
-    def __init__(self, page: Page, manifest: Manifest, threads: int) -> None:
+    def __init__(self, page: Page, scripts: str, manifest: Manifest, threads: int) -> None:
         self._page = page
+        self._scripts = scripts
         self._manifest = manifest
         self._threads = threads
         self._connection = Connection("coordinator")
@@ -99,12 +100,12 @@ class Comparison:
             "mjs": assets["ort/wasm.mjs"],
             "wasm": assets["ort/wasm.wasm"],
         }
-        own = {kind: f"{chromium.SCRIPTS}transformers-ort.{kind}" for kind in ("mjs", "wasm")}
+        own = {kind: f"{self._scripts}transformers-ort.{kind}" for kind in ("mjs", "wasm")}
         for name, changes in (("plain", {}), ("transformers", own)):
-            self._call("startContender", name, f"{chromium.SCRIPTS}{name}.js", setting | changes)
+            self._call("startContender", name, f"{self._scripts}{name}.js", setting | changes)
 
     def _start_node(self) -> None:
-        script = f"{chromium.SCRIPTS}node.js"
+        script = f"{self._scripts}node.js"
         hello = self._call("startNode", script, chromium.assets(), WALLET, self._threads)
         self._received(hello)
         offered = m.OfferedModel(GRID, self._manifest.id, self._manifest.digest())

@@ -34,13 +34,19 @@ class Bus(Generic[T]):
             queue.put_nowait(message)
 
     @contextmanager
-    def listen(self, topic: str) -> Iterator[asyncio.Queue[T]]:
-        queue: asyncio.Queue[T] = asyncio.Queue(QUEUE_LENGTH)
-        self._listeners.setdefault(topic, set()).add(queue)
+    def listen(self, *topics: str, length: int = QUEUE_LENGTH) -> Iterator[asyncio.Queue[T]]:
+        """One queue for all that is said about ``topics``, in order."""
+        queue: asyncio.Queue[T] = asyncio.Queue(length)
+        for topic in topics:
+            self._listeners.setdefault(topic, set()).add(queue)
         try:
             yield queue
         finally:
-            listeners = self._listeners[topic]
-            listeners.discard(queue)
-            if not listeners:
-                del self._listeners[topic]
+            for topic in topics:
+                self._forget(topic, queue)
+
+    def _forget(self, topic: str, queue: asyncio.Queue[T]) -> None:
+        listeners = self._listeners[topic]
+        listeners.discard(queue)
+        if not listeners:
+            del self._listeners[topic]

@@ -19,19 +19,21 @@ import structlog
 
 from tabgrid_models.connectors.base import InvalidOutput
 from tabgrid_wire import messages as wire
+from tabgrid_wire.commitment import output_digest
 from tabgrid_wire.ids import new_id
 
 from .. import metrics, scheduler
-from ..api.schemas import JobRow, Minute
+from ..api.schemas import JobRow, Minute, Preview
+from ..blobs import BlobDamaged, BlobsUnavailable, Uploads
 from ..errors import Draining, NoNode, QueueFull, TooManyJobs, UnknownModel
 from ..settings import Settings
 from ..store import AlreadyFinished, NewJob, Refund, Settlement, Store, StoreUnavailable
 from ..store import jobs as stored_jobs
 from ..store import stats as stored_stats
-from . import verify
+from . import previews, verify
 from .bus import Bus
 from .figures import Figures, Sums
-from .live import Link, LiveJob, LiveNode, Outcome
+from .live import Answer, Link, LiveJob, LiveNode, Outcome
 from .offers import Offer, Offers, Priced
 from .pricing import Price
 from .receipts import receipt_of
@@ -52,13 +54,16 @@ class Caller(msgspec.Struct, frozen=True):
 class Coordinator:
     """All live state of one grid process."""
 
-    def __init__(self, settings: Settings, offers: Offers, store: Store) -> None:
+    def __init__(self, settings: Settings, offers: Offers, store: Store, uploads: Uploads) -> None:
         self.settings = settings
         self.offers = offers
         self.store = store
+        self.uploads = uploads
         self.nodes: dict[str, LiveNode] = {}
         self.jobs: dict[str, LiveJob] = {}
         self.bus: Bus[JobRow] = Bus()
+        #: By job's id its changes; by ``previews.topic`` what only some may see. Kept nowhere.
+        self.followers: Bus[JobRow | Preview] = Bus()
         self.figures = Figures(Sums(), ())
         self.draining = False
         #: Done when whoever still waits for a queued job should be told to come back later.
@@ -74,6 +79,7 @@ class Coordinator:
             strikes=rules.strikes,
         )
         self.scheduler = scheduler.Scheduler(policy, lambda: self.new_id("lease"))
+        uploads.holds = self.scheduler.leases.__contains__
         self._jobs_of: Counter[str] = Counter()
         self._alarm = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -114,6 +120,7 @@ class Coordinator:
             units=stored.units,
             usage=stored.usage,
             public=stored.public,
+            show_preview=stored.show_preview,
             submitted_at=stored.submitted_at,
         )
         self._enter(job)
@@ -162,7 +169,13 @@ class Coordinator:
         return offer
 
     async def submit(
-        self, caller: Caller, offer: Offer, priced: Priced, *, public: bool = False
+        self,
+        caller: Caller,
+        offer: Offer,
+        priced: Priced,
+        *,
+        public: bool = False,
+        show_preview: bool = True,
     ) -> LiveJob:
         """Hold the price, keep the job, queue it. On return it is durable.
 
@@ -181,6 +194,7 @@ class Coordinator:
             units=priced.units,
             usage=priced.usage,
             public=public,
+            show_preview=show_preview,
             submitted_at=time.time(),
         )
         self._jobs_of[job.owner] += 1
@@ -308,6 +322,15 @@ class Coordinator:
         job.progress = (message.done, message.total, message.stage)
         self._publish(job)
 
+    def job_previewed(self, node: LiveNode, chunk: wire.Chunk) -> None:
+        """Pass a picture of a running job on, if it is one and not too soon after the last."""
+        lease = self.scheduler.leases.get(chunk.lease)
+        if lease is None or lease.node.id != node.id:
+            return
+        job = self.jobs[lease.job.id]
+        if previews.take(job, chunk.data, time.monotonic()):
+            self.followers.publish(previews.topic(job.id), lambda: Preview(chunk.data))
+
     def job_failed(self, node: LiveNode, message: wire.Failed) -> None:
         if not self._holds(node, message.lease, message.job):
             return
@@ -322,19 +345,47 @@ class Coordinator:
         """Check a result; book it if it is one, else hold it against the node."""
         if not self._holds(node, result.lease, result.job):
             return
+        if result.blob is not None:
+            self._spawn(self._fetch(node, result, result.blob), "booking")
+            return
+        answer = Answer(result, result.output, output_digest(result.output))
+        try:
+            self._accept(node, answer, verify.check_answer(self.jobs[result.job], node, answer))
+        except InvalidOutput as error:
+            self._refuse(node, result, error)
+
+    async def _fetch(self, node: LiveNode, result: wire.Result, blob: wire.Blob) -> None:
+        """Read and check an uploaded output, in a thread: it may be megabytes to look through."""
         job = self.jobs[result.job]
         try:
-            dtype = verify.check_result(job, node, result)
-        except InvalidOutput as error:
-            metrics.ATTEMPTS_FAILED.labels("invalid_output").inc()
-            log.warning("result refused", node=node.id, job=job.id, why=str(error))
-            node.link.send(wire.Error("invalid_result", str(error)[:500], lease=result.lease))
-            self._tell(scheduler.AttemptFailed(result.lease, f"A node's answer was wrong: {error}"))
+            output = await self.uploads.output_of(result.lease, blob)
+            answer = Answer(result, output, bytes.fromhex(blob.digest))
+            dtype = await asyncio.to_thread(verify.check_answer, job, node, answer)
+        except (InvalidOutput, BlobDamaged, BlobsUnavailable) as error:
+            if self._holds(node, result.lease, result.job):
+                self._refuse(node, result, error)
             return
-        job.state = "returned"
-        job.node = node
+        # Meanwhile the lease may have run out, or the same answer have come twice.
+        if self._holds(node, result.lease, result.job):
+            self._accept(node, answer, dtype)
+
+    def _refuse(self, node: LiveNode, result: wire.Result, error: Exception) -> None:
+        """A wrong answer is the node's fault; a store that cannot be read is not."""
+        blame = isinstance(error, InvalidOutput)
+        metrics.ATTEMPTS_FAILED.labels("invalid_output" if blame else "storage").inc()
+        why = getattr(error, "why", str(error))
+        log.warning("result refused", node=node.id, job=result.job, why=why)
+        node.link.send(wire.Error("invalid_result", str(error)[:500], lease=result.lease))
+        reason = f"A node's answer was wrong: {error}" if blame else str(error)
+        self._tell(scheduler.AttemptFailed(result.lease, reason, blame))
+
+    def _accept(self, node: LiveNode, answer: Answer, dtype: str) -> None:
+        result = answer.result
+        job = self.jobs[result.job]
+        job.state, job.node = "returned", node
+        self.uploads.accepted(result.lease)
         self._tell(scheduler.ResultAccepted(result.lease))
-        self._spawn(self._settle(job, node, result, dtype), "booking")
+        self._spawn(self._settle(job, node, answer, dtype), "booking")
 
     def _holds(self, node: LiveNode, lease_id: str, job_id: str) -> bool:
         """Whether the node may speak of this lease; late news is normal and only answered."""
@@ -347,14 +398,17 @@ class Coordinator:
         )
         return False
 
-    async def _settle(self, job: LiveJob, node: LiveNode, result: wire.Result, dtype: str) -> None:
+    async def _settle(self, job: LiveJob, node: LiveNode, answer: Answer, dtype: str) -> None:
         """Book the pay and the receipt, then answer."""
         now = job.returned_at = job.finished_at = time.time()
         release_s = job.offer.settings.release_s
+        blob = answer.result.blob
         settlement = Settlement(
             job_id=job.id,
-            output=result.output,
-            receipt=msgspec.json.encode(receipt_of(job, node, result, dtype, now), order="sorted"),
+            output=answer.output if blob is None else None,
+            output_digest=blob.digest if blob else None,
+            output_size=blob.size if blob else None,
+            receipt=msgspec.json.encode(receipt_of(job, node, answer, dtype, now), order="sorted"),
             price=job.price.total,
             fee=job.price.fee,
             units=job.units,
@@ -374,10 +428,12 @@ class Coordinator:
             release_at=now + release_s,
         )
         await self._book(self.store.settle, settlement, job.id)
+        if blob is not None:
+            self.uploads.booked(blob.digest)
         node.jobs_done += 1
         job.state = "done"
         self.figures.done(now, now - job.submitted_at, job.price.pay)
-        self._leave(job, Outcome("done", result.output))
+        self._leave(job, Outcome("done", answer.output))
         symbol = self.settings.chain.symbol
         node.link.send(wire.Settled(job.id, job.price.pay, symbol, release_s))
 
@@ -415,6 +471,7 @@ class Coordinator:
                 job.offer.digest,
                 job.input_bytes,
                 int(instruction.seconds * 1000),
+                upload=self.uploads.address(instruction.lease, instruction.seconds),
             )
         )
         self._publish(job)
@@ -435,7 +492,7 @@ class Coordinator:
 
     def _publish(self, job: LiveJob) -> None:
         self.bus.publish("jobs", job.row)
-        self.bus.publish(job.id, job.row)
+        self.followers.publish(job.id, job.row)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str = "") -> None:
         task = asyncio.create_task(work, name=name or None)
@@ -463,6 +520,7 @@ class Coordinator:
             units=job.units,
             usage=job.usage,
             public=job.public,
+            show_preview=job.show_preview,
             submitted_at=job.submitted_at,
         )
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tabgrid_wire.messages import Hello, LoadedModel, ToNode
+from tabgrid_wire.messages import Hello, LoadedModel, Result, ToNode
 
 from ..api.schemas import JobRow, JobState, NodeState
 from .offers import Offer
@@ -21,6 +21,15 @@ class Outcome(msgspec.Struct, frozen=True):
     output: bytes = b""
     error_code: str = ""
     error: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a node returned, with the output at hand however it travelled."""
+
+    result: Result
+    output: bytes
+    #: SHA-256 of ``output``.
+    digest: bytes
 
 
 class Link(Protocol):
@@ -61,8 +70,8 @@ class LiveJob:
 
     __slots__ = (
         "assigned_at", "attempts", "ended", "finished_at", "id", "input", "input_bytes",
-        "key_id", "node", "offer", "owner", "price", "progress", "public", "returned_at",
-        "state", "submitted_at", "units", "usage",
+        "key_id", "node", "offer", "owner", "previewed_at", "price", "progress",
+        "public", "returned_at", "show_preview", "state", "submitted_at", "units", "usage",
     )  # fmt: skip
 
     def __init__(
@@ -78,6 +87,7 @@ class LiveJob:
         units: int,
         usage: dict[str, int],
         public: bool,
+        show_preview: bool,
         submitted_at: float,
     ) -> None:
         self.id = id
@@ -90,6 +100,7 @@ class LiveJob:
         self.units = units
         self.usage = usage
         self.public = public
+        self.show_preview = show_preview
         self.submitted_at = submitted_at
         self.state: JobState = "queued"
         self.assigned_at: float | None = None
@@ -97,6 +108,8 @@ class LiveJob:
         self.finished_at: float | None = None
         self.node: LiveNode | None = None
         self.attempts = 0
+        #: When its last preview was passed on, monotonic.
+        self.previewed_at = 0.0
         #: Steps done, steps in all, and what the steps are called.
         self.progress: tuple[int, int, str] = (0, 0, "")
         self.ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -124,4 +137,6 @@ class LiveJob:
             attempts=self.attempts,
             claim=None,
             error=None,
+            public=self.public,
+            expired_at=None,
         )

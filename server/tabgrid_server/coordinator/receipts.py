@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 
 from tabgrid_wire import commitment
-from tabgrid_wire.messages import Result
 
 from ..api.schemas import Receipt
-from .live import LiveJob, LiveNode
+from .live import Answer, LiveJob, LiveNode
 
 VERSION = 1
 
 
 def receipt_of(
-    job: LiveJob, node: LiveNode, result: Result, dtype: str, settled_at: float
+    job: LiveJob, node: LiveNode, answer: Answer, dtype: str, settled_at: float
 ) -> Receipt:
     """The store numbers receipts in the order of settlement."""
-    digest = commitment.output_digest(result.output)
+    result, digest = answer.result, answer.digest
     commit_hash = commitment.commit_hash(job.id, node.wallet, result.nonce, digest)
     offer = job.offer
     return Receipt(

@@ -8,23 +8,24 @@ from solders.signature import Signature
 
 from tabgrid_models.connectors.base import InvalidOutput
 from tabgrid_wire import commitment
-from tabgrid_wire.messages import Result
 
-from .live import LiveJob, LiveNode
+from .live import Answer, LiveJob, LiveNode
 
 
-def check_result(job: LiveJob, node: LiveNode, result: Result) -> str:
+def check_answer(job: LiveJob, node: LiveNode, answer: Answer) -> str:
     """The dtype it was computed in, if this could be the answer. Raises ``InvalidOutput``."""
     model = node.models.get(job.offer.digest)
     if model is None:
         raise InvalidOutput("the node never passed the self-test of this model")
+    if answer.result.blob is not None and answer.result.output:
+        raise InvalidOutput("it holds an output and names another")
     try:
-        output = job.offer.output(result.output)
+        output = job.offer.output(answer.output)
     except msgspec.MsgspecError as error:
         raise InvalidOutput(f"it cannot be read: {error}") from error
     job.offer.connector.check(job.input, output, job.offer.manifest)
-    digest = commitment.output_digest(result.output)
-    message = commitment.result_message(job.id, node.wallet, result.nonce, digest)
+    result = answer.result
+    message = commitment.result_message(job.id, node.wallet, result.nonce, answer.digest)
     if not signed_by(node.worker_key, message, result.signature):
         raise InvalidOutput("its signature is not of the worker key that this wallet signed in")
     return model.dtype

@@ -26,14 +26,15 @@ _OPEN = frozenset(OPEN_STATES)
 _INSERT_JOBS = Bulk(
     text(
         "INSERT INTO jobs (id, owner, key_id, grid, model, digest, connector, token, state, input,"
-        " price, fee, units, usage, public, submitted_at, attempts) VALUES (:id, :owner, :key_id,"
-        " :grid, :model, :digest, :connector, :token, 'queued', :input, :price, :fee, :units,"
-        " :usage, :public, :submitted_at, 0)"
+        " price, fee, units, usage, public, show_preview, submitted_at, attempts) VALUES (:id,"
+        " :owner, :key_id, :grid, :model, :digest, :connector, :token, 'queued', :input, :price,"
+        " :fee, :units, :usage, :public, :show_preview, :submitted_at, 0)"
     )
 )
 _SETTLE_JOBS = Bulk(
     text(
-        "UPDATE jobs SET state = 'done', output = :output, price = :price, fee = :fee,"
+        "UPDATE jobs SET state = 'done', output = :output, output_digest = :output_digest,"
+        " output_size = :output_size, price = :price, fee = :fee,"
         " units = :units, usage = :usage, assigned_at = :assigned_at, returned_at = :returned_at,"
         " finished_at = :finished_at, node = :node, wallet = :wallet, worker_key = :worker_key,"
         " host = :host, backend = :backend, device = :device, device_class = :device_class,"
@@ -177,15 +178,15 @@ def _json(usage: dict[str, int]) -> str:
 def _new_row(j: NewJob) -> Row:
     return (
         j.id, j.owner, j.key_id, j.grid, j.model, j.digest, j.connector, j.token, j.input,
-        j.price, j.fee, j.units, _json(j.usage), j.public, j.submitted_at,
+        j.price, j.fee, j.units, _json(j.usage), j.public, j.show_preview, j.submitted_at,
     )  # fmt: skip
 
 
 def _settled_row(s: Settlement) -> Row:
     return (
-        s.output, s.price, s.fee, s.units, _json(s.usage), s.assigned_at, s.returned_at,
-        s.finished_at, s.node, s.wallet, s.worker_key, s.host, s.backend, s.device,
-        s.device_class, s.dtype, s.attempts, s.job_id,
+        s.output, s.output_digest, s.output_size, s.price, s.fee, s.units, _json(s.usage),
+        s.assigned_at, s.returned_at, s.finished_at, s.node, s.wallet, s.worker_key, s.host,
+        s.backend, s.device, s.device_class, s.dtype, s.attempts, s.job_id,
     )  # fmt: skip
 
 

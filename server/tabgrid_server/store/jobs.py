@@ -25,9 +25,9 @@ def get(connection: Connection, job_id: str) -> Job | None:
 
 def content(connection: Connection, job_id: str) -> JobContent | None:
     """What a job was given and what it answered."""
-    query = select(jobs.c.input, jobs.c.output).where(jobs.c.id == job_id)
+    query = select(jobs.c.input, jobs.c.output, jobs.c.output_digest).where(jobs.c.id == job_id)
     row = connection.execute(query).one_or_none()
-    return None if row is None else JobContent(input=row.input, output=row.output)
+    return None if row is None else JobContent(**row._mapping)
 
 
 def page(

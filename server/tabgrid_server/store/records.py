@@ -31,6 +31,7 @@ class NewJob(Record, frozen=True, kw_only=True):
     units: int
     usage: dict[str, int]
     public: bool
+    show_preview: bool = True
     submitted_at: float
 
 
@@ -42,7 +43,10 @@ class Settlement(Record, frozen=True, kw_only=True):
     """
 
     job_id: str
-    output: bytes
+    #: None where it is a blob: then that one's digest and size stand in its place.
+    output: bytes | None
+    output_digest: str | None = None
+    output_size: int | None = None
     #: Canonical JSON; the store keeps its SHA-256 beside it.
     receipt: bytes
     price: int
@@ -107,15 +111,24 @@ class Job(Record, frozen=True, kw_only=True):
     device_class: str | None
     dtype: str | None
     attempts: int
+    output_digest: str | None
+    output_size: int | None
+    #: When input and output were let go, by the grid's rule.
+    expired_at: float | None
+    show_preview: bool
     #: Id of the claim that carries the node's pay to the chain.
     claim: str | None
 
 
 class JobContent(Record, frozen=True, kw_only=True):
-    """What a job was given and what it answered: for its owner only."""
+    """What a job was given and what it answered: for its owner only.
+
+    An output of which only the digest is here lies in the blob store.
+    """
 
     input: bytes
     output: bytes | None
+    output_digest: str | None
 
 
 class ApiKey(Record, frozen=True, kw_only=True):

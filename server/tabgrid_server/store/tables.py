@@ -21,6 +21,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     text,
+    true,
 )
 
 metadata = MetaData(
@@ -63,6 +64,7 @@ jobs = Table(
     Column("token", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("input", LargeBinary, nullable=False),
+    # Null while there is none, where it is a blob, and once it has expired.
     Column("output", LargeBinary),
     # Held while the job is open; what was charged once it is done.
     Column("price", BigInteger, nullable=False),
@@ -85,6 +87,13 @@ jobs = Table(
     Column("device_class", Text),
     Column("dtype", Text),
     Column("attempts", Integer, nullable=False),
+    # An output that lies outside of the database: its SHA-256 and its size in bytes.
+    Column("output_digest", Text),
+    Column("output_size", BigInteger),
+    # When input and output were let go, by the grid's rule.
+    Column("expired_at", Double),
+    # Whether its node may send pictures of how far it is.
+    Column("show_preview", Boolean, nullable=False, server_default=true()),
     CheckConstraint(
         "state IN ('queued', 'running', 'returned', 'done', 'failed', 'cancelled')", name="state"
     ),
@@ -114,6 +123,38 @@ jobs = Table(
         sqlite_where=text("finished_at IS NOT NULL"),
         postgresql_where=text("finished_at IS NOT NULL"),
     ),
+    Index(
+        "ix_jobs_output_digest",
+        "output_digest",
+        sqlite_where=text("output_digest IS NOT NULL"),
+        postgresql_where=text("output_digest IS NOT NULL"),
+    ),
+    # Where the last sweep ended, without a write for each job while it is young.
+    Index(
+        "ix_jobs_expired",
+        "grid",
+        "finished_at",
+        sqlite_where=text("expired_at IS NOT NULL"),
+        postgresql_where=text("expired_at IS NOT NULL"),
+    ),
+)
+
+#: What lies in the blob store. A row is there before its bytes and goes after them.
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+    # When to look whether a job refers to it; null while one is known to.
+    Column("check_at", Double),
+    Index(
+        "ix_blobs_check_at",
+        "check_at",
+        sqlite_where=text("check_at IS NOT NULL"),
+        postgresql_where=text("check_at IS NOT NULL"),
+    ),
+    sqlite_with_rowid=False,
 )
 
 receipts = Table(

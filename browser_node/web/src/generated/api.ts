@@ -135,6 +135,7 @@ export interface JobRequest {
   readonly model: string;
   readonly input: Readonly<Record<string, unknown>>;
   readonly public: boolean;
+  readonly show_preview: boolean;
 }
 
 /** What anybody may see of a job. */
@@ -159,6 +160,8 @@ export interface JobRow {
   readonly attempts: number;
   readonly claim: string | null;
   readonly error: string | null;
+  readonly public: boolean;
+  readonly expired_at: number | null;
 }
 
 export interface Jobs {
@@ -187,8 +190,16 @@ export interface Job {
   readonly attempts: number;
   readonly claim: string | null;
   readonly error: string | null;
+  readonly public: boolean;
+  readonly expired_at: number | null;
   readonly usage: Readonly<Record<string, number>>;
   readonly output: Readonly<Record<string, unknown>> | null;
+  readonly image: string | null;
+}
+
+/** How far a picture is: a small PNG. */
+export interface Preview {
+  readonly png: string;
 }
 
 /** The public record of one settled job; its hash is what a later proof commits to. */

@@ -1,0 +1,79 @@
+"""What is in a job, and who may see it: its owner, anybody if it is public."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from tabgrid_models.connectors import connector
+from tabgrid_models.connectors.base import HasMedia
+
+from ..coordinator.live import LiveJob
+from ..services import Services
+from ..store import jobs as stored_jobs
+from ..store.records import Job as StoredJob
+
+
+async def may_read(at: Services, request: Request, stored: StoredJob) -> bool:
+    """Raises ``Unauthorized`` for a key that is none."""
+    if stored.public:
+        return True
+    if "authorization" not in request.headers:
+        return False
+    return (await at.keys.required(request)).owner == stored.owner
+
+
+async def output_of(at: Services, stored: StoredJob) -> msgspec.Struct | None:
+    """The connector's output; None where there is none, yet or any more.
+
+    Raises ``BlobsUnavailable`` and ``BlobDamaged`` where it lies in a store that fails.
+    """
+    content = await at.store.read(stored_jobs.content, stored.id)
+    if content is None:
+        return None
+    encoded = content.output
+    if encoded is None and content.output_digest is not None:
+        encoded = await at.keeper.get(content.output_digest)
+    return None if encoded is None else decoded(stored.connector, encoded)
+
+
+def decoded(algorithm: str, encoded: bytes) -> msgspec.Struct | None:
+    """None for an algorithm that this version no longer has."""
+    try:
+        kind = connector(algorithm).Output
+    except LookupError:
+        return None
+    output: msgspec.Struct = msgspec.msgpack.decode(encoded, type=kind)
+    return output
+
+
+def media(algorithm: str, output: msgspec.Struct) -> tuple[str, bytes] | None:
+    """Content type and bytes, where an output is at heart a file."""
+    found = connector(algorithm)
+    return found.media(output) if isinstance(found, HasMedia) else None
+
+
+def image_path(at: Services, job: StoredJob | LiveJob) -> str | None:
+    """Where the picture of a job that is done can be had without a key; None if it is none.
+
+    Give it only to who may read the job: the address carries the permission.
+    """
+    algorithm = job.connector if isinstance(job, StoredJob) else job.offer.manifest.connector
+    if not _draws(algorithm):
+        return None
+    path = f"/api/jobs/{job.id}/image.png"
+    if job.public:
+        return path
+    expires = int(time.time()) + at.settings.blobs.link_s
+    return f"{path}?{at.addresses.query('image', job.id, expires)}"
+
+
+def _draws(algorithm: str) -> bool:
+    try:
+        found: Any = connector(algorithm)
+    except LookupError:
+        return False
+    return isinstance(found, HasMedia)

@@ -1,0 +1,128 @@
+"""A latent diffusion model of a few kilobytes, as a library folder that any host can load."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from tabgrid_models import catalogue
+from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
+from tabgrid_models.manifest import File, Golden, Manifest, Variant
+from tabgrid_node.native_runtime import NativeRuntime
+from tests.support import tiny_graphs
+from tests.support.models import Progress
+
+ID = "tiny-pictures"
+START, END = "<|startoftext|>", "<|endoftext|>"
+#: As CLIP cuts text into words.
+WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+MERGES = [("r", "e"), ("re", "d</w>"), ("b", "a"), ("l", "l</w>"), ("ba", "ll</w>")]
+CONFIG: dict[str, Any] = {
+    "tokenizer": "tokenizer.json",
+    "max_tokens": tiny_graphs.TOKENS,
+    "latent_channels": tiny_graphs.CHANNELS,
+    "downscale": tiny_graphs.SCALE,
+    "sizes": ["32x32", "64x32"],
+    "default_steps": 4,
+    "max_steps": 20,
+}
+GOLDEN = TextToImageInput("a red ball", seed=11)
+
+
+def build(library: Path, **config: Any) -> Manifest:
+    """Write the model's folder into ``library``. ``config`` overrides ``CONFIG``."""
+    folder = library / ID
+    folder.mkdir(parents=True)
+    tokenizer = clip_tokenizer()
+    (folder / "tokenizer.json").write_text(tokenizer.to_str())
+    end = tokenizer.token_to_id(END)
+    two = config.get("time_ids", False)
+    merged = {
+        **CONFIG,
+        "pad_ids": [end, 0] if two else [end],
+        "schedule": {"kind": "euler", "spacing": "trailing"},
+        "guided": True,
+        **config,
+    }
+    manifest = _manifest(folder, merged, graphs(tokenizer, merged["guided"], two))
+    runtime = native(manifest, folder)
+    drawn = asyncio.run(TextToImage().run(GOLDEN, manifest, runtime, Progress()))
+    golden = Golden(msgspec.to_builtins(GOLDEN), msgspec.to_builtins(drawn))
+    manifest = msgspec.structs.replace(manifest, golden=(golden,))
+    (folder / "manifest.json").write_bytes(manifest.canonical())
+    catalogue.validate(manifest)
+    return manifest
+
+
+def native(manifest: Manifest, folder: Path) -> NativeRuntime:
+    return NativeRuntime(manifest, manifest.variants[0], folder, threads=1)
+
+
+def graphs(tokenizer: Tokenizer, guided: bool, two: bool) -> Mapping[str, bytes]:
+    rows = 2 if guided else 1
+    return {
+        "text": tiny_graphs.text(tokenizer.get_vocab_size(), rows, two=two),
+        "step": tiny_graphs.step(rows, two=two),
+        "decode": tiny_graphs.pixels(small=False),
+        "preview": tiny_graphs.pixels(small=True),
+    }
+
+
+def clip_tokenizer() -> Tokenizer:
+    """Byte pairs with ends of words, as CLIP has them; of few words only letters are known."""
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    names = [*letters, *(f"{letter}</w>" for letter in letters)]
+    names += ["".join(pair) for pair in MERGES] + [START, END]
+    vocabulary = {name: number for number, name in enumerate(names)}
+    made = Tokenizer(
+        models.BPE(vocab=vocabulary, merges=MERGES, unk_token=END, end_of_word_suffix="</w>")
+    )
+    made.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    made.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    made.add_special_tokens([START, END])
+    ends = ((name, made.token_to_id(name)) for name in (END, START))
+    made.post_processor = processors.RobertaProcessing(
+        next(ends), next(ends), trim_offsets=False, add_prefix_space=False
+    )
+    return made
+
+
+def _manifest(folder: Path, config: dict[str, Any], graphs: Mapping[str, bytes]) -> Manifest:
+    for name, data in graphs.items():
+        (folder / f"{name}.onnx").write_bytes(data)
+    variant = Variant(
+        id="fp32",
+        dtype="fp32",
+        graphs={name: f"{name}.onnx" for name in graphs},
+        files=tuple(_file(folder / f"{name}.onnx") for name in graphs),
+        memory_mib=16,
+    )
+    return Manifest(
+        id=ID,
+        connector="text-to-image",
+        title="Tiny pictures",
+        description="A few nodes that stand for a diffusion model in tests.",
+        licence="Apache-2.0",
+        source="tests/support/tiny_graphs.py",
+        config=config,
+        variants=(variant,),
+        shared=(_file(folder / "tokenizer.json"),),
+    )
+
+
+def _file(path: Path) -> File:
+    data = path.read_bytes()
+    return File(path.name, len(data), hashlib.sha256(data).hexdigest())
