@@ -21,10 +21,12 @@ from .api.schemas import (
     Stats,
     Token,
     Totals,
+    Transaction,
     Wallet,
 )
 from .chain.claims import Claim as StoredClaim
-from .chain.payouts import Payouts
+from .chain.payouts import NoChain, Payouts
+from .chain.service import ChainUnavailable
 from .coordinator import Coordinator
 from .coordinator.offers import Offer
 from .pages.views import Chain
@@ -98,6 +100,15 @@ class GridViews:
     async def claim(self, id: str) -> Claim | None:
         claim = await self._store.read(stored_claims.get, id)
         return claim_view(claim) if claim else None
+
+    async def transaction(self, signature: str) -> Transaction | None:
+        stored = await self._store.read(stored_claims.by_transaction, signature)
+        if stored is None:
+            return None
+        try:
+            return Transaction(claim_view(stored), await self._payouts.on_chain(signature))
+        except (NoChain, ChainUnavailable) as error:
+            return Transaction(claim_view(stored), None, str(error))
 
     async def grids(self) -> Sequence[Grid]:
         return [self._grid(id) for id in self._coordinator.settings.grids]

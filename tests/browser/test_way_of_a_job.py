@@ -105,7 +105,10 @@ def test_a_tab_earns_and_is_paid(
     page.locator("#claim-link").click()
     expect(page.get_by_test_id("job-row")).to_have_count(1)
     expect(page.locator("body")).to_contain_text("finalized")
-    assert page.locator(f'[title="{claim["signature"]}"]').count() > 0
+    page.locator(f'a[title="{claim["signature"]}"]').click()
+    expect(page.get_by_test_id("instruction-row")).to_have_count(5)
+    expect(page.locator("body")).to_contain_text(f"tabgrid:{claim['id']}")
+    expect(page.get_by_test_id("claim-state")).to_have_text("finalized")
 
 
 def test_a_restarted_coordinator_is_found_again(grid: Grid, open_tab: Callable[..., Tab]) -> None:

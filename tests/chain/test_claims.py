@@ -44,6 +44,27 @@ async def test_a_claim_is_paid_and_booked_once_final(world: World) -> None:
     assert world.changes == ["signed", "confirmed", "finalized"]
 
 
+async def test_the_chain_tells_what_a_claim_did(world: World) -> None:
+    wallet = await world.wallet(5 * UNIT)
+    claim = await world.signed(await world.service.reserve(str(wallet.pubkey())), wallet)
+    assert claim.txid is not None
+    mint = str(world.treasury.mint)
+    assert await world.rpc.transaction(claim.txid, mint) is None, "not sent yet"
+    await world.service.step()
+    told = await world.rpc.transaction(claim.txid, mint)
+    assert told is not None
+    assert told.error is None
+    assert told.signers[0] == str(wallet.pubkey())
+    assert told.fee > 0 < told.slot
+    assert [(m.amount, m.owner == str(wallet.pubkey())) for m in told.moves] == [
+        (5 * UNIT, True), (-5 * UNIT, False),
+    ]  # fmt: skip
+    assert told.steps[-1].text == f"tabgrid:{claim.id}"
+    found = await world.store.read(stored.by_transaction, claim.txid)
+    assert found is not None
+    assert found.id == claim.id
+
+
 async def test_the_treasury_pays_at_most_its_allowance(world: World) -> None:
     wallet = await world.wallet((ALLOWANCE + 1) * UNIT)
     with pytest.raises(ClaimRefused, match="allowance is used up"):

@@ -12,10 +12,14 @@ from tabgrid_server.api.schemas import (
     GridModel,
     JobRow,
     Minute,
+    Move,
     Node,
+    OnChain,
     Receipt,
     Stats,
+    Step,
     Token,
+    Transaction,
     Wallet,
 )
 from tabgrid_server.pages.views import Chain
@@ -99,6 +103,18 @@ CLAIM = Claim(
     updated_at=1_042.0,
     expires_at=None,
 )
+SIGNATURE = STRANGER + ADDRESS
+ON_CHAIN = OnChain(
+    signature=SIGNATURE,
+    slot=312,
+    at=1_031.0,
+    error=None,
+    fee=10_000,
+    units=20_350,
+    signers=(ADDRESS, STRANGER),
+    steps=(Step("Token", "Transfer 9500 base units"), Step("Memo", "<b>not markup</b>")),
+    moves=(Move(ADDRESS, 9_500), Move(STRANGER, -9_500)),
+)
 WALLET = Wallet(
     address=ADDRESS,
     jobs_done=412,
@@ -181,6 +197,13 @@ class MadeViews:
 
     async def claims(self, address: str) -> Sequence[Claim]:
         return [CLAIM] if address == ADDRESS and not self.empty else []
+
+    async def transaction(self, signature: str) -> Transaction | None:
+        if signature != SIGNATURE:
+            return None
+        if self.empty:
+            return Transaction(CLAIM, None, "The chain cannot be reached right now.")
+        return Transaction(CLAIM, ON_CHAIN)
 
     async def grids(self) -> Sequence[Grid]:
         return [] if self.empty else [GRID]

@@ -12,7 +12,7 @@ from ..services import services
 from ..views import claim_view
 from .account import decode_base64
 from .operations import Operation, operation
-from .schemas import Address, Claim, ClaimRequest, Claims, SignedClaim
+from .schemas import Address, Claim, ClaimRequest, Claims, SignedClaim, Transaction
 from .schemas import Request as Body
 
 
@@ -85,4 +85,25 @@ async def list_claims(request: Request, query: ClaimsQuery) -> Claims:
     return Claims(tuple(await services(request).views.claims(query.wallet)))
 
 
-OPERATIONS: tuple[Operation, ...] = (create_claim, sign_claim, get_claim, list_claims)
+@operation(
+    "GET",
+    "/api/transactions/{signature}",
+    tag="Claims",
+    summary="A claim's transaction: what was booked, and what the chain says of it",
+    returns=Transaction,
+    errors=(404,),
+)
+async def get_transaction(request: Request) -> Transaction:
+    found = await services(request).views.transaction(request.path_params["signature"])
+    if found is None:
+        raise NotFound("No claim of this grid has a transaction with this signature.")
+    return found
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    create_claim,
+    sign_claim,
+    get_claim,
+    list_claims,
+    get_transaction,
+)

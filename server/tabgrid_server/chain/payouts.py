@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import structlog
 
+from ..api.schemas import OnChain
 from ..errors import GridError
 from ..settings import Settings
 from ..store import Store
@@ -38,6 +39,7 @@ class Payouts:
         self._settings = settings
         self._store = store
         self._service: ClaimService | None = None
+        self._rpc: Rpc | None = None
         #: Address of the token's mint, "" until it is known.
         self.mint = settings.chain.mint
 
@@ -53,6 +55,17 @@ class Payouts:
     def _claim_changed(self, claim: Claim) -> None:
         if claim.state == "finalized":
             self._paid(claim.amount)
+
+    async def on_chain(self, txid: str) -> OnChain | None:
+        """What the chain says of a transaction. Raises ``NoChain``, ``ChainUnavailable``."""
+        if not self._settings.chain.rpc:
+            raise NoChain("This grid has no chain configured.")
+        if self._rpc is None:
+            raise ChainUnavailable
+        try:
+            return await self._rpc.transaction(txid, self.mint)
+        except RpcError as error:
+            raise ChainUnavailable from error
 
     async def welcome(self, wallet: str) -> None:
         """Do for a new wallet what the local chain's faucet does; never fails."""
@@ -74,7 +87,7 @@ class Payouts:
                 except (TreasuryError, KeyFileError) as error:
                     log.error("treasury not usable; claims are off", why=str(error))
                 await asyncio.sleep(RETRY_S)
-            self.mint = str(treasury.mint)
+            self.mint, self._rpc = str(treasury.mint), rpc
             self._service = ClaimService(
                 self._store, rpc, treasury, chain, changed=self._claim_changed
             )

@@ -26,6 +26,8 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionConfirmationStatus as Level
 from solders.transaction_status import TransactionErrorInstructionError
 
+from ..api.schemas import OnChain
+from . import reading
 from .claims import Status
 from .panics import is_foreign
 from .tokens import Mint, TokenAccount, read_mint, token_account
@@ -163,6 +165,14 @@ class Rpc:
             raise RpcUnavailable("The RPC answered for other transactions than it was asked for.")
         return Statuses(answer.context.slot, [_status(each) for each in answer.value])
 
+    async def transaction(self, txid: str, mint: str) -> OnChain | None:
+        """What a confirmed one did, in tokens of ``mint``; None if the RPC does not have it."""
+        call = self._client.get_transaction(
+            Signature.from_string(txid), "base64", Confirmed, max_supported_transaction_version=0
+        )
+        found = (await self._ask(call)).value
+        return None if found is None else _on_chain(txid, mint, found)
+
     async def _ask(self, call: Awaitable[T]) -> Any:
         """Await an answer that has a value; every way to fail becomes one of ours."""
         try:
@@ -181,6 +191,23 @@ class Rpc:
         if isinstance(answer, int) or not hasattr(answer, "value"):
             raise RpcUnavailable(f"The RPC at {self.url} refused to answer ({answer!r}).")
         return answer
+
+
+def _on_chain(txid: str, mint: str, found: Any) -> OnChain:
+    sent, meta = found.transaction.transaction, found.transaction.meta
+    if not isinstance(sent, VersionedTransaction) or meta is None:
+        raise RpcUnavailable(f"The RPC has the transaction {txid}, but not what it did.")
+    return OnChain(
+        signature=txid,
+        slot=found.slot,
+        at=found.block_time,
+        error=_error(meta.err),
+        fee=meta.fee,
+        units=meta.compute_units_consumed,
+        signers=reading.signers(sent),
+        steps=reading.steps(sent),
+        moves=reading.moves(meta.pre_token_balances, meta.post_token_balances, mint),
+    )
 
 
 def _refused(error: RPCException) -> RpcError:

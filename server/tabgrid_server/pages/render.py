@@ -82,7 +82,7 @@ def page(request: Request, template: str, /, status: int = 200, **context: Any) 
 
 
 def _transaction_url(chain: Chain, signature: str) -> str | None:
-    """A public explorer's page; a local chain has none."""
+    """A public explorer's page, to compare ours with; a local chain has none."""
     if chain.local:
         return None
     cluster = "" if chain.cluster == "mainnet" else f"?cluster={chain.cluster}"

@@ -46,6 +46,7 @@ def routes() -> list[Route]:
         Route("/explorer", explorer),
         Route("/explorer/jobs/{id}", job),
         Route("/explorer/wallets/{address}", wallet),
+        Route("/explorer/transactions/{signature}", transaction),
         Route("/docs", docs),
         Route("/docs/{slug}", guide),
         Route("/favicon.svg", favicon),
@@ -161,6 +162,20 @@ async def wallet(request: Request) -> Response:
         older=jobs[-1].id if len(jobs) == JOBS else None,
         nodes=[node for node in await views.nodes() if node.wallet == address],
         page_data={"wallet": address, "refresh_at": figures.next_release_at},
+    )
+
+
+async def transaction(request: Request) -> Response:
+    found = await _views(request).transaction(request.path_params["signature"])
+    if found is None:
+        raise HTTPException(404, "No claim of this grid has a transaction with this signature.")
+    return page(
+        request,
+        "transaction.html",
+        section="/explorer",
+        claim=found.claim,
+        on_chain=found.on_chain,
+        problem=found.problem,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from ..api.schemas import Claim, Grid, JobRow, Node, Receipt, Stats, Token, Wallet
+from ..api.schemas import Claim, Grid, JobRow, Node, Receipt, Stats, Token, Transaction, Wallet
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -47,6 +47,9 @@ class Views(Protocol):
 
     async def claims(self, address: str) -> Sequence[Claim]:
         """Newest first."""
+
+    async def transaction(self, signature: str) -> Transaction | None:
+        """``None`` for transactions that no claim of this grid made."""
 
     async def grids(self) -> Sequence[Grid]: ...
 

@@ -74,6 +74,12 @@ def get(connection: Connection, claim_id: str) -> Claim | None:
     return None if row is None else _claim(row)
 
 
+def by_transaction(connection: Connection, txid: str) -> Claim | None:
+    """The claim that a transaction of ours paid; None for anybody else's."""
+    row = connection.execute(_SELECT.where(claim_attempts.c.txid == txid)).one_or_none()
+    return None if row is None else _claim(row)
+
+
 def open_claims(connection: Connection) -> list[Claim]:
     """All that are not over, oldest first: what a start resumes."""
     query = _SELECT.where(claims.c.state.in_(OPEN)).order_by(claims.c.created_at, claims.c.id)

@@ -250,6 +250,38 @@ export interface Claims {
   readonly claims: ReadonlyArray<Claim>;
 }
 
+/** One instruction, in words. */
+export interface Step {
+  readonly program: string;
+  readonly text: string;
+}
+
+/** What one owner has more (or, negative, less) of the token afterwards, in base units. */
+export interface Move {
+  readonly owner: string;
+  readonly amount: number;
+}
+
+/** A transaction as the chain keeps it. ``fee`` in lamports, ``error`` as JSON. */
+export interface OnChain {
+  readonly signature: string;
+  readonly slot: number;
+  readonly at: number | null;
+  readonly error: string | null;
+  readonly fee: number;
+  readonly units: number | null;
+  readonly signers: ReadonlyArray<string>;
+  readonly steps: ReadonlyArray<Step>;
+  readonly moves: ReadonlyArray<Move>;
+}
+
+/** A claim's transaction: what we booked, and what the chain says. */
+export interface Transaction {
+  readonly claim: Claim;
+  readonly on_chain: OnChain | null;
+  readonly problem: string | null;
+}
+
 export interface Minute {
   readonly at: number;
   readonly done: number;

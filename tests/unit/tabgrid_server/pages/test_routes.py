@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tabgrid_server.pages import Assets, error_page, routes
-from tests.support.pages import ADDRESS, JOB, JOB_ID, NOBODY, STRANGER, MadeViews, job
+from tests.support.pages import ADDRESS, JOB, JOB_ID, NOBODY, SIGNATURE, STRANGER, MadeViews, job
 
 NAMES = ("site.css", "explorer.js", "playground.js", "node.js", "fonts/a.woff2")
 PAGES = (
@@ -23,6 +23,7 @@ PAGES = (
     "/explorer",
     f"/explorer/jobs/{JOB_ID}",
     f"/explorer/wallets/{ADDRESS}",
+    f"/explorer/transactions/{SIGNATURE}",
     "/docs",
     "/docs/node-owners",
 )
@@ -122,6 +123,29 @@ async def test_the_explorer_shows_totals_and_jobs_without_script(
     assert '<dd data-figure="done">48,213</dd>' in html
     assert html.count('data-testid="job-row"') == 1
     assert f'href="/explorer/jobs/{JOB_ID}"' in html
+
+
+async def test_a_transaction_shows_what_the_chain_says_as_text(
+    browser: httpx.AsyncClient,
+) -> None:
+    html = (await browser.get(f"/explorer/transactions/{SIGNATURE}")).text
+    assert html.count('data-testid="instruction-row"') == 2
+    assert "&lt;b&gt;not markup&lt;/b&gt;" in html
+    assert "Received" in html
+    assert "Sent" in html
+
+
+async def test_a_transaction_is_shown_while_the_chain_is_down() -> None:
+    answer = await _browser(MadeViews(empty=True)).get(f"/explorer/transactions/{SIGNATURE}")
+    assert answer.status_code == 200
+    assert "The chain cannot be reached right now." in answer.text
+
+
+async def test_a_transaction_of_somebody_else_is_not_ours_to_show(
+    browser: httpx.AsyncClient,
+) -> None:
+    answer = await browser.get(f"/explorer/transactions/{ADDRESS}{STRANGER}")
+    assert answer.status_code == 404
 
 
 async def test_a_long_list_goes_on_on_the_next_page() -> None:
