@@ -109,6 +109,9 @@ class Host(Protocol):
     def report(self, status: NodeStatus) -> None:
         """Show the owner what happens; called on every change."""
 
+    def show(self, job: str, grid: str, preview: bytes) -> None:
+        """Let the owner see how far a picture is, a PNG, if they like to."""
+
 
 class NodeStatus(msgspec.Struct, frozen=True):
     """What the owner sees; the page renders exactly this. Also a generated TypeScript type."""
@@ -125,6 +128,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     job_stage: str
     job_done: int
     job_total: int
+    #: Its user lets nobody look on.
+    job_hidden: bool
     jobs_done: int
     #: Base units, sum of this run's settlements; the page adds it to the wallet's figures.
     earned: int

@@ -90,6 +90,8 @@ class Bridge(Protocol):
 
     def report(self, status: str) -> None: ...
 
+    def show(self, job: str, grid: str, preview: JsBytes) -> None: ...
+
     def downloadLimit(self) -> float: ...  # noqa: N802 - JavaScript's name
 
     async def load(self, wanted: str, progress: Callable[[int, int], None]) -> JsModel: ...
@@ -292,6 +294,9 @@ class BrowserHost:
         if self._unreported is None:
             asyncio.get_running_loop().call_later(REPORT_EVERY_S, self._report_newest)
         self._unreported = status
+
+    def show(self, job: str, grid: str, preview: bytes) -> None:
+        self._bridge.show(job, grid, to_js(preview))
 
     def _report_newest(self) -> None:
         status, self._unreported = self._unreported, None

@@ -6,7 +6,7 @@ ready while connected, else idle. ``MOVES`` says which changes of it can happen 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -35,6 +35,13 @@ PAUSED: dict[PauseReason, str] = {
 }
 
 
+class Running(NamedTuple):
+    """A job in hand."""
+
+    job: str
+    hidden: bool
+
+
 class Life:
     """The facts of one run of a node. Every method says what happened."""
 
@@ -43,8 +50,8 @@ class Life:
         self.loaded = False
         self.paused: PauseReason | None = None
         self.over = False
-        #: Leases in the order in which they began, to their jobs.
-        self.running: dict[str, str] = {}
+        #: By lease, in the order in which they began.
+        self.running: dict[str, Running] = {}
         self.state: State = "idle"
         self._status = NodeStatus(
             state="idle",
@@ -58,6 +65,7 @@ class Life:
             job_stage="",
             job_done=0,
             job_total=0,
+            job_hidden=False,
             jobs_done=0,
             earned=0,
             refused={},
@@ -98,19 +106,18 @@ class Life:
         self.paused = None
         self._become(None)
 
-    def job_began(self, lease: str, job: str) -> None:
-        self.running[lease] = job
-        self._become(None, job=job, job_stage="", job_done=0, job_total=0)
+    def job_began(self, lease: str, job: str, *, hidden: bool = False) -> None:
+        self.running[lease] = Running(job, hidden)
+        self._become(None, **self._newest())
 
     def job_moved(self, lease: str, done: int, total: int, stage: str) -> None:
-        if self.running.get(lease) == self._status.job:
+        if lease in self.running and self.running[lease].job == self._status.job:
             self._become(None, job_stage=stage, job_done=min(done, total), job_total=total)
 
     def job_ended(self, lease: str, *, answered: bool) -> None:
         del self.running[lease]
-        job = next(reversed(self.running.values()), "")
         done = self._status.jobs_done + answered
-        self._become(None, job=job, job_stage="", job_done=0, job_total=0, jobs_done=done)
+        self._become(None, **self._newest(), jobs_done=done)
 
     def settled(self, amount: int) -> None:
         self._become(None, earned=self._status.earned + amount)
@@ -122,19 +129,25 @@ class Life:
     def stopped(self, message: str) -> None:
         self.over, self.connected, self.loaded, self.paused = True, False, False, None
         self.running.clear()
-        self._become(message, job="", job_stage="", job_done=0, job_total=0, retry_in=0.0)
+        self._become(message, **self._newest(), retry_in=0.0)
 
     def validate_state(self) -> None:
         """Whatever happened, these agree. Tests call it after every step."""
         status = self._status
         assert status.state == self.state == self._derived()
         assert (status.job == "") == (not self.running)
+        assert status.job or not status.job_hidden
         assert 0 <= status.job_done <= status.job_total or not status.job_total
         assert 0 <= status.download_bytes <= status.download_total
         assert status.earned >= 0 <= status.jobs_done
         assert status.retry_in == 0 or not self.connected
         assert self.connected or not self.loaded
         assert status.message
+
+    def _newest(self) -> dict[str, Any]:
+        """What the status says of the job that began last, as yet without progress."""
+        job, hidden = next(reversed(self.running.values()), Running("", False))
+        return {"job": job, "job_hidden": hidden, "job_stage": "", "job_done": 0, "job_total": 0}
 
     def _derived(self) -> State:
         if self.over:

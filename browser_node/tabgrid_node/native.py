@@ -198,6 +198,9 @@ class NativeHost:
     def report(self, status: NodeStatus) -> None:
         self._on_status(status)
 
+    def show(self, job: str, grid: str, preview: bytes) -> None:
+        """A process has nobody who watches."""
+
     async def close(self) -> None:
         await self._http.aclose()
 

@@ -249,7 +249,7 @@ class Node:
             link.say(job.failed("internal", reason))
             return
         self._jobs[assign.lease] = job
-        self.life.job_began(assign.lease, assign.job)
+        self.life.job_began(assign.lease, assign.job, hidden=not assign.show_preview)
         task = asyncio.get_running_loop().create_task(self._work(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -299,9 +299,15 @@ class Node:
         if isinstance(message, m.Progress):
             self.life.job_moved(message.lease, message.done, message.total, message.stage)
             self._report()
+        else:
+            self._show(message)
         # A connection that is still at its beginning takes no progress of older leases.
         if self._link is not None and self.life.loaded:
             self._link.say(message)
+
+    def _show(self, chunk: m.Chunk) -> None:
+        if job := self._jobs.get(chunk.lease):
+            self._host.show(job.assign.job, job.assign.grid, chunk.data)
 
     # --- ends and waits ---------------------------------------------------------------
 

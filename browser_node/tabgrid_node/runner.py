@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from tabgrid_models.connectors.base import InvalidInput
 from tabgrid_wire.commitment import NONCE, output_digest, result_message
 from tabgrid_wire.messages import (
+    MAX_CHUNK,
     MAX_FRAME,
     Assign,
     Chunk,
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 #: At most this often a job says how far it is: five times a second looks alive, and a
 #: short job says nothing at all.
 PROGRESS_EVERY_S = 0.2
+#: As often at most, and at once the first time, it shows what it has.
+CHUNK_EVERY_S = 0.2
 #: Room in a frame for everything in a Result that is not its output.
 ENVELOPE = 512
 _encode = msgspec.msgpack.Encoder().encode
@@ -56,6 +60,7 @@ class Job:
         self._say = say
         self._said_at = host.monotonic()
         self._chunks = 0
+        self._shown_at = -math.inf
 
     def stop(self) -> None:
         """Ends it at the connector's next step."""
@@ -67,11 +72,18 @@ class Job:
             raise JobStopped
         lease = self.assign.lease
         if chunk:
-            self._say(Chunk(lease, self._chunks, chunk))
-            self._chunks += 1
+            self._show(chunk, now)
         if now - self._said_at >= PROGRESS_EVERY_S:
             self._said_at = now
             self._say(Progress(lease, done, total, stage[:128]))
+
+    def _show(self, chunk: bytes, now: float) -> None:
+        """Nothing leaves the connector where the user hid it."""
+        fits = len(chunk) <= MAX_CHUNK
+        if self.assign.show_preview and fits and now - self._shown_at >= CHUNK_EVERY_S:
+            self._say(Chunk(self.assign.lease, self._chunks, chunk))
+            self._chunks += 1
+            self._shown_at = now
 
     async def run(self, held: Held) -> Result | Failed | None:
         """The message to send; None where nobody waits for it any more."""

@@ -108,6 +108,8 @@ class LocalHost:
         self.peers: asyncio.Queue[Peer] = asyncio.Queue()
         self.answers: list[ConnectionLost | None] = []
         self.reports: list[NodeStatus] = []
+        #: Job, grid and picture of every preview.
+        self.shown: list[tuple[str, str, bytes]] = []
         self.on_report: Callable[[NodeStatus], None] = lambda status: None
         self.now = 0.0
         self.slept: list[float] = []
@@ -153,6 +155,9 @@ class LocalHost:
     def report(self, status: NodeStatus) -> None:
         self.reports.append(status)
         self.on_report(status)
+
+    def show(self, job: str, grid: str, preview: bytes) -> None:
+        self.shown.append((job, grid, preview))
 
 
 class NoRuntime:

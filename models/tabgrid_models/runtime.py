@@ -50,6 +50,10 @@ class Runtime(Protocol):
 
 
 class Emit(Protocol):
-    """How a running connector reports; cheap enough to call at every step."""
+    """How a running connector reports; cheap enough to call at every step.
+
+    ``chunk`` is the result so far, for people who watch. One takes the place of the one
+    before, and a host leaves out what comes too fast or is not to be seen.
+    """
 
     def __call__(self, done: int, total: int, stage: str = "", chunk: bytes = b"") -> None: ...

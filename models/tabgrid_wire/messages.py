@@ -19,6 +19,8 @@ SUBPROTOCOL = f"tabgrid.v{VERSION}"
 #: Largest frame in bytes, either way. 256 embeddings of 1,024 float32 are 1 MiB; the
 #: rest is for the envelope. Larger results travel as blobs over HTTP, not in frames.
 MAX_FRAME = 1024 * 1024 + 64 * 1024
+#: Of a partial result, so that it never blocks what comes after it.
+MAX_CHUNK = 64 * 1024
 
 #: Largest output in bytes that travels inside a Result. A frame holds up the progress,
 #: the pongs and the cancellations behind it: 64 KiB pass a 5 Mbit/s uplink in a tenth of
@@ -128,11 +130,11 @@ class Progress(Message, frozen=True):
 
 
 class Chunk(Message, frozen=True):
-    """A partial result (a token, a preview). At most 64 KiB, so that it never blocks."""
+    """The result so far (a preview): it takes the place of the one before."""
 
     lease: Identifier
     seq: Count
-    data: Annotated[bytes, Meta(max_length=64 * 1024)]
+    data: Annotated[bytes, Meta(max_length=MAX_CHUNK)]
 
 
 class Result(Message, frozen=True):
@@ -186,6 +188,8 @@ class Assign(Message, frozen=True):
     input: bytes
     #: From receipt; after it the lease is void and the job may run elsewhere.
     deadline_ms: Count
+    #: Whether its owner may see what it computes meanwhile. If not, no Chunk is sent either.
+    show_preview: bool = True
     #: Path and query of the grid's server, signed for this lease: ``PUT`` the output there,
     #: ``{digest}`` replaced by its SHA-256 in lower-case hex, where it is larger than
     #: INLINE_OUTPUT. Empty: this grid takes outputs in frames only.

@@ -42,6 +42,7 @@ STRATEGIES: dict[type, Callable[[Any], st.SearchStrategy[Any]]] = {
         strategy(t.item_type), min_size=t.min_length or 0, max_size=3
     ).map(tuple),
     i.UnionType: lambda t: st.one_of([strategy(option) for option in t.types]),
+    i.BoolType: lambda t: st.booleans(),
     i.NoneType: lambda t: st.none(),
 }
 

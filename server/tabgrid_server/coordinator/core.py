@@ -472,6 +472,7 @@ class Coordinator:
                 job.input_bytes,
                 int(instruction.seconds * 1000),
                 upload=self.uploads.address(instruction.lease, instruction.seconds),
+                show_preview=job.show_preview,
             )
         )
         self._publish(job)

@@ -54,10 +54,11 @@ class Lives(RuleBasedStateMachine):
         self.life.resume()
 
     @precondition(lambda self: self.life.loaded and self.life.paused is None)
-    @rule()
-    def begins(self) -> None:
+    @rule(hidden=st.booleans())
+    def begins(self, hidden: bool) -> None:
         self.number += 1
-        self.life.job_began(f"lease_{self.number}", f"job_{self.number}")
+        self.life.job_began(f"lease_{self.number}", f"job_{self.number}", hidden=hidden)
+        assert self.life.status.job_hidden == hidden
 
     @precondition(lambda self: self.life.running)
     @rule(data=st.data(), done=COUNTS, total=COUNTS, ends=st.booleans())

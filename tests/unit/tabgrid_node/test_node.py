@@ -40,6 +40,7 @@ class Gate(Echo):
         self.running = asyncio.Event()
         self.gate = asyncio.Event()
         self.error: BaseException | None = None
+        self.chunk = b""
 
     async def run(self, input: EchoInput, manifest: Any, runtime: Any, emit: Any) -> EchoOutput:
         if input.text == "golden":
@@ -49,7 +50,8 @@ class Gate(Echo):
         await self.gate.wait()
         if self.error is not None:
             raise self.error
-        emit(1, 2, "second")
+        emit(1, 2, "second", self.chunk)
+        emit(1, 2, "second", self.chunk)
         return EchoOutput(input.text)
 
 
@@ -267,6 +269,31 @@ async def test_progress_is_told_when_a_job_takes_its_time(scene: Scene) -> None:
     scene.connector.gate.set()
     assert await peer.receive() == m.Progress(assign.lease, 1, 2, "second")
     assert isinstance(await peer.receive(), m.Result)
+
+
+async def test_a_preview_goes_to_the_grid_and_to_the_owner_not_too_often(scene: Scene) -> None:
+    peer = await scene.ready()
+    scene.connector.chunk = b"picture"
+    scene.connector.gate.set()
+    assign = await scene.assign(peer)
+    assert await peer.receive() == m.Chunk(assign.lease, 0, b"picture")
+    assert isinstance(await peer.receive(), m.Result)
+    assert scene.host.shown == [(assign.job, "text", b"picture")]
+
+
+@pytest.mark.parametrize(("chunk", "shown"), [(b"picture", False), (bytes(m.MAX_CHUNK + 1), True)])
+async def test_what_is_hidden_or_too_large_is_shown_to_nobody(
+    scene: Scene, chunk: bytes, shown: bool
+) -> None:
+    peer = await scene.ready()
+    scene.connector.chunk = chunk
+    await scene.assign(peer, show_preview=shown)
+    await scene.connector.running.wait()
+    assert scene.node.life.status.job_hidden is not shown
+    scene.connector.gate.set()
+    assert isinstance(await peer.receive(), m.Result)
+    assert scene.host.shown == []
+    assert not scene.node.life.status.job_hidden
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ export interface NodeStatus {
   readonly job_stage: string;
   readonly job_done: number;
   readonly job_total: number;
+  readonly job_hidden: boolean;
   readonly jobs_done: number;
   readonly earned: number;
   readonly refused: Readonly<Record<string, string>>;

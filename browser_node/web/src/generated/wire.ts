@@ -57,7 +57,7 @@ export interface Progress {
   readonly stage?: string;
 }
 
-/** A partial result (a token, a preview). At most 64 KiB, so that it never blocks. */
+/** The result so far (a preview): it takes the place of the one before. */
 export interface Chunk {
   readonly type: "chunk";
   readonly lease: string;
@@ -112,6 +112,7 @@ export interface Assign {
   readonly model: string;
   readonly input: Uint8Array;
   readonly deadline_ms: number;
+  readonly show_preview?: boolean;
   readonly upload?: string;
 }
 

@@ -76,6 +76,8 @@ export type FromWorker =
   /** `workerKey`: base58 of the 32-byte Ed25519 public key that the sign-in binds. */
   | { kind: "identity"; workerKey: string; deviceId: string }
   | { kind: "status"; status: NodeStatus }
+  /** How far a picture is: a small PNG, the newest in place of the one before. */
+  | { kind: "preview"; job: string; grid: string; png: Uint8Array<ArrayBuffer> }
   /** `next`: "recycle" a fresh worker may do better; "give-up" a person has to act first. */
   | { kind: "fatal"; message: string; next: "recycle" | "give-up" }
   /** Another tab of this browser profile already runs this device's node. */

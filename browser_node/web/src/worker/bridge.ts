@@ -71,6 +71,11 @@ export class Bridge {
     this.post({ kind: "status", status: JSON.parse(status) as NodeStatus });
   }
 
+  /** A PNG of how far a job is. The page decides how much of it the owner sees. */
+  show(job: string, grid: string, preview: Uint8Array<ArrayBuffer>): void {
+    this.post({ kind: "preview", job, grid, png: preview });
+  }
+
   /** Bytes the owner allows one model to take; 0: any. */
   downloadLimit(): number {
     return (this.settings.maxDownloadMb ?? 0) * 1e6;
