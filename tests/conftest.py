@@ -12,6 +12,7 @@ import pytest
 from tests.support.grid import Grid
 from tests.support.postgres import Postgres, start_postgres
 from tests.support.programs import Programs, free_port, missing
+from tests.support.s3 import S3, S3Server
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What takes longest starts first, so that no worker is left alone with it at the end.
@@ -87,6 +88,14 @@ def postgres_url(postgres_server: Postgres | None) -> str:
         missing("there is no PostgreSQL here (Debian: apt install postgresql)")
     assert postgres_server is not None
     return postgres_server.make_database()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """A real S3 server with an empty bucket."""
+    server = S3Server()
+    yield server.s3
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,10 @@ def closed(code: int, reason: str = "") -> ConnectionLost:
     return ConnectionLost(f"The grid is gone ({reason})." if reason else "The grid is gone.", code)
 
 
+class UploadRefused(Exception):
+    """The grid does not take this output; trying again would not help. The text says why."""
+
+
 class CannotRun(Exception):
     """This device cannot run this model; the text is shown to the owner."""
 
@@ -99,6 +103,12 @@ class Host(Protocol):
         """Weights verified and kept, session open. Raises ``CannotRun`` with the reason."""
 
     async def unload(self, digest: str) -> None: ...
+
+    async def upload(self, path: str, data: bytes) -> None:
+        """PUT ``data`` to a path of the grid's server, which has it for good on return.
+
+        Raises ``UploadRefused``, and ``ConnectionLost`` where another try may succeed.
+        """
 
     async def sleep(self, seconds: float) -> None: ...
 

@@ -28,6 +28,7 @@ from .hosts import (
     DeviceLost,
     DownloadProgress,
     NodeStatus,
+    UploadRefused,
     closed,
 )
 from .node import Node
@@ -85,6 +86,8 @@ class Bridge(Protocol):
     async def connect(self, protocol: str) -> JsSocket: ...
 
     async def fetch(self, path: str) -> JsBytes | None: ...
+
+    async def upload(self, path: str, data: JsBytes) -> None: ...
 
     async def sign(self, message: JsBytes) -> JsBytes: ...
 
@@ -280,6 +283,13 @@ class BrowserHost:
     async def unload(self, digest: str) -> None:
         if runtime := self._loaded.pop(digest, None):
             await runtime.close()
+
+    async def upload(self, path: str, data: bytes) -> None:
+        try:
+            await self._bridge.upload(path, to_js(data))
+        except JsException as error:
+            known = UploadRefused if error.name == "UploadRefused" else ConnectionLost
+            raise known(error.message) from error
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -30,6 +30,7 @@ from .hosts import (
     DownloadProgress,
     NodeStatus,
     Transport,
+    UploadRefused,
     closed,
 )
 from .keys import KeySigner
@@ -39,6 +40,10 @@ from .weights import WeightCache, check_status
 
 #: Opening anything: a grid that needs longer is as good as gone.
 OPEN_S = 10.0
+#: What the grid's server may take to write an uploaded answer down, on a disk or elsewhere.
+STORE_S = 60.0
+#: Statuses of HTTP that say "not now".
+NOT_NOW = (408, 425, 429)
 #: A silent line is found dead within two of these.
 PING_S = 20.0
 #: What a close handshake may take, so that leaving never hangs.
@@ -185,6 +190,19 @@ class NativeHost:
 
     async def unload(self, digest: str) -> None:
         """Sessions end with their last reference."""
+
+    async def upload(self, path: str, data: bytes) -> None:
+        timeout = httpx.Timeout(OPEN_S, read=STORE_S)
+        try:
+            response = await self._http.put(path, content=data, timeout=timeout)
+        except httpx.TransportError as error:
+            raise ConnectionLost("The grid cannot be reached.") from error
+        if response.is_success:
+            return
+        reason = f"The grid answered {response.status_code} to the upload: {response.text[:200]}"
+        if response.is_server_error or response.status_code in NOT_NOW:
+            raise ConnectionLost(reason)
+        raise UploadRefused(reason)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

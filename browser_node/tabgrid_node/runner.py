@@ -11,9 +11,11 @@ import msgspec
 from tabgrid_models.connectors.base import InvalidInput
 from tabgrid_wire.commitment import NONCE, output_digest, result_message
 from tabgrid_wire.messages import (
+    INLINE_OUTPUT,
     MAX_CHUNK,
     MAX_FRAME,
     Assign,
+    Blob,
     Chunk,
     Failed,
     FailureCode,
@@ -21,7 +23,7 @@ from tabgrid_wire.messages import (
     Result,
 )
 
-from .hosts import DeviceLost, Host
+from .hosts import ConnectionLost, DeviceLost, Host, UploadRefused
 from .loading import Held
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,11 @@ PROGRESS_EVERY_S = 0.2
 CHUNK_EVERY_S = 0.2
 #: Room in a frame for everything in a Result that is not its output.
 ENVELOPE = 512
+#: Seconds before the second and the third try of an upload: a dropped connection is back by
+#: then, and a grid that is still away hands the job to another node anyway.
+UPLOAD_AGAIN_S = (1.0, 4.0)
+#: Where uploads go; whatever else an assignment might name is none of ours to send to.
+UPLOADS = "/api/blobs/"
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -67,9 +74,8 @@ class Job:
         self.stopped = True
 
     def emit(self, done: int, total: int, stage: str = "", chunk: bytes = b"") -> None:
+        self._check_wanted()
         now = self._host.monotonic()
-        if self.stopped or now > self.void_at:
-            raise JobStopped
         lease = self.assign.lease
         if chunk:
             self._show(chunk, now)
@@ -98,6 +104,8 @@ class Job:
         except DeviceLost as error:
             self.device_lost = error
             return self.failed("device_lost", str(error))
+        except (ConnectionLost, UploadRefused) as error:
+            return self.failed("internal", f"The answer could not be uploaded: {error}")
         except Exception as error:
             # Whatever a connector or a runtime does, it must fail its own job and no other.
             log.exception("Job %s failed", self.assign.job)
@@ -111,14 +119,37 @@ class Job:
         started = host.monotonic()
         output = _encode(await connector.run(input, held.manifest, held.runtime, self.emit))
         elapsed = host.monotonic() - started
-        if len(output) > MAX_FRAME - ENVELOPE:
+        digest = output_digest(output)
+        blob = await self._uploaded(output, digest)
+        if blob is None and len(output) > MAX_FRAME - ENVELOPE:
             return self.failed("internal", f"The answer is too large: {len(output)} bytes.")
         nonce = host.random(NONCE)
-        message = result_message(self.assign.job, self._wallet, nonce, output_digest(output))
+        message = result_message(self.assign.job, self._wallet, nonce, digest)
         signature = await host.signer.sign(message)
-        return Result(
-            self.assign.lease, self.assign.job, output, nonce, signature, round(elapsed * 1000)
-        )
+        inline = b"" if blob else output
+        took = round(elapsed * 1000)
+        return Result(self.assign.lease, self.assign.job, inline, nonce, signature, took, blob)
+
+    async def _uploaded(self, output: bytes, digest: bytes) -> Blob | None:
+        """What names a large output after it was sent; None for one that goes in the frame."""
+        if len(output) <= INLINE_OUTPUT or not self.assign.upload.startswith(UPLOADS):
+            return None
+        blob = Blob(digest.hex(), len(output))
+        path = self.assign.upload.replace("{digest}", blob.digest)
+        for wait in UPLOAD_AGAIN_S:
+            try:
+                await self._host.upload(path, output)
+                return blob
+            except ConnectionLost as lost:
+                log.warning("Job %s: upload broke off: %s", self.assign.job, lost)
+            await self._host.sleep(wait)
+            self._check_wanted()
+        await self._host.upload(path, output)
+        return blob
+
+    def _check_wanted(self) -> None:
+        if self.stopped or self._host.monotonic() > self.void_at:
+            raise JobStopped
 
     def failed(self, code: FailureCode, reason: str) -> Failed:
         return Failed(self.assign.lease, self.assign.job, code, fit(reason))

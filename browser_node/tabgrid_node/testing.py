@@ -24,6 +24,7 @@ from .hosts import (
     NodeStatus,
     Signer,
     Transport,
+    UploadRefused,
     closed,
 )
 
@@ -114,6 +115,9 @@ class LocalHost:
         self.now = 0.0
         self.slept: list[float] = []
         self.loads: list[tuple[str, str]] = []
+        #: What was uploaded, by path; and how the next uploads end, as ``answers``.
+        self.uploads: dict[str, bytes] = {}
+        self.upload_answers: list[ConnectionLost | UploadRefused | None] = []
         self._manifests = {manifest.digest(): manifest for manifest in manifests}
         self._runtime = runtime or (lambda manifest, variant: NoRuntime())
 
@@ -140,6 +144,12 @@ class LocalHost:
 
     async def unload(self, digest: str) -> None:
         self.loads.append((digest, "unloaded"))
+
+    async def upload(self, path: str, data: bytes) -> None:
+        answer = self.upload_answers.pop(0) if self.upload_answers else None
+        if answer is not None:
+            raise answer
+        self.uploads[path] = data
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from tabgrid_wire.commitment import output_digest, result_message
+from tabgrid_wire.messages import INLINE_OUTPUT
 from tests.support.stage import GRID, WALLET, Stage
 
 READY = "() => told.some(m => m.kind === 'status' && m.status.state === 'ready')"
@@ -105,6 +106,27 @@ def test_wasm_answers_right_and_the_second_visit_downloads_nothing(
     page.evaluate("() => say({ kind: 'stop' })")
     page.wait_for_function(ENDED)
     assert heard(page, "fatal") == []
+
+
+def test_a_large_answer_is_uploaded_and_its_frame_names_it(page: Page, stage: Stage) -> None:
+    visit(page, stage)
+    start(page)
+    page.wait_for_function(READY)
+    texts = [f"Sentence {number}." for number in range(48)]
+    stage.upload_answers = [503]
+    result = stage.assign({"texts": texts}, upload="/api/blobs/{digest}?lease=one&signature=two")
+    assert result.output == b""
+    assert result.blob is not None
+    output = stage.uploads[result.blob.digest]
+    assert len(output) == result.blob.size > INLINE_OUTPUT
+    assert output_digest(output).hex() == result.blob.digest
+    vectors = msgspec.msgpack.decode(output, type=stage.connector.Output)
+    assert len(vectors.embeddings) == 48 * vectors.dims * 4
+
+    stage.upload_answers = [410]
+    with pytest.raises(RuntimeError, match="answered 410"):
+        stage.assign({"texts": texts}, upload="/api/blobs/{digest}?lease=one&signature=two")
+    assert stage.upload_answers == [], "what is refused is not sent again"
 
 
 def test_webgpu_answers_right(page: Page, stage: Stage, browser_config: dict[str, Any]) -> None:

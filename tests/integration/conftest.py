@@ -20,6 +20,7 @@ from tests.support.programs import Program, Programs, free_port
 SETTINGS = """
 [server]
 drain_s = 3
+library = "{library}"
 [limits]
 public_requests_per_minute = 100000
 keys_per_day = 100000
@@ -29,12 +30,15 @@ request_s = 20
 lease_min_s = 2
 hedge_min_s = 1
 {scheduling}
+[blobs]
+{blobs}
 [grids.bench]
 title = "Bench"
 description = "Jobs that compute nothing."
-models = ["echo"]
+models = ["{model}"]
 price_per_unit = 100
 release_s = 1
+keep_s = {keep_s}
 demo_credit = {credit}
 """
 
@@ -48,6 +52,12 @@ class EchoGrid:
     scheduling: str = ""
     credit: int = 1_000_000
     database: str = ""
+    #: Lines of the section [blobs].
+    blobs: str = ""
+    keep_s: int = 1_000_000
+    model: str = "echo"
+    #: "" is the one of the checkout.
+    library: str | Path = ""
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
@@ -59,9 +69,7 @@ class EchoGrid:
 
     def start(self, **env: str) -> Program:
         file = self.folder / "tabgrid.toml"
-        file.write_text(
-            SETTINGS.format(limits=self.limits, scheduling=self.scheduling, credit=self.credit)
-        )
+        file.write_text(SETTINGS.format(**vars(self)))
         where = ["--settings", str(file), "--port", str(self.port)]
         where += ["--data", str(self.folder / "data")]
         where += ["--database", self.database] if self.database else []

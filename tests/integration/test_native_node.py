@@ -95,6 +95,20 @@ def test_its_whole_life(owner: Owner) -> None:
     assert (states[-1], statuses(node)[-1]["message"]) == ("stopped", "Stopped.")
 
 
+def test_a_large_answer_is_uploaded(owner: Owner) -> None:
+    owner.start("node").ready()
+    answer = embed(owner.grid, owner.grid.make_key(), [f"text {n}" for n in range(64)])
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["data"]) == 64
+    job = answer.headers["x-tabgrid-job"]
+    with owner.grid.client() as client:
+        receipt = client.get(f"/api/receipts/{job}").json()
+    blobs = owner.grid.folder / "data" / "blobs"
+    (kept,) = blobs.glob("??/*")
+    assert kept.name == receipt["result_hash"]
+    assert hashlib.sha256(kept.read_bytes()).hexdigest() == kept.name
+
+
 def test_sigterm_while_a_job_runs_answers_it_first(owner: Owner) -> None:
     node = owner.start("node", "--threads", "1")
     node.ready()

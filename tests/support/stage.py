@@ -108,6 +108,9 @@ class Stage:
         self.hellos: list[m.Hello] = []
         self.readies: list[m.Ready] = []
         self.results: dict[str, Future[m.Result]] = {}
+        #: What was uploaded, by digest; and the statuses that the next uploads are answered with.
+        self.uploads: dict[str, bytes] = {}
+        self.upload_answers: list[int] = []
         self._socket: tuple[WebSocket, Connection] | None = None
         #: The connected node said Ready; its page may show so before the frame is here.
         self._ready = threading.Event()
@@ -126,14 +129,13 @@ class Stage:
         self._server.should_exit = True
         self._thread.join(30)
 
-    def assign(self, input: dict[str, Any]) -> m.Result:
+    def assign(self, input: dict[str, Any], upload: str = "") -> m.Result:
         """Let the connected node do one job; its signed result."""
         assert self._ready.wait(30), "no node is ready"
         value = msgspec.convert(input, self.connector.Input)
         job, lease = _identifier("job"), _identifier("lease")
-        assign = m.Assign(
-            lease, job, GRID, self.digest, msgspec.msgpack.encode(value), deadline_ms=600_000
-        )
+        encoded = msgspec.msgpack.encode(value)
+        assign = m.Assign(lease, job, GRID, self.digest, encoded, 600_000, upload=upload)
         self.results[job] = future = Future()
         asyncio.run_coroutine_threadsafe(self._say(assign), self._loop).result(30)
         return future.result(150)
@@ -153,6 +155,7 @@ class Stage:
             ),
             Route("/api/models/{digest}", self._manifest),
             Route("/weights/{sha256}", self._weights),
+            Route("/api/blobs/{digest}", self._upload, methods=["PUT"]),
             WebSocketRoute("/ws/node", self._node),
             Mount("/static/dist", StaticAssets(DIST)),
         ]
@@ -200,6 +203,13 @@ class Stage:
             headers["content-range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         body = self._body(bytes(content[start:]), self.cut.pop(sha256, None))
         return StreamingResponse(body, 206 if start else 200, headers)
+
+    async def _upload(self, request: Request) -> Response:
+        content = await request.body()
+        status = self.upload_answers.pop(0) if self.upload_answers else 204
+        if status == 204:
+            self.uploads[request.path_params["digest"]] = content
+        return Response(status_code=status)
 
     async def _body(self, content: bytes, cut: int | None) -> AsyncIterator[bytes]:
         for at in range(0, len(content), CHUNK):

@@ -31,7 +31,7 @@ def open_blobs(settings: Settings) -> Blobs:
     """Where the settings say that blobs lie. Raises ``SettingsError``."""
     if not settings.blobs.url:
         return Folder(settings.data / "blobs")
-    from .s3 import Bucket  # obstore is 20 MB that a folder does not need
+    from .s3 import Bucket  # a folder does not need the library behind it
 
     return Bucket.of(settings.blobs)
 

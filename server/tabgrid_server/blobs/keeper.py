@@ -44,10 +44,11 @@ class Keeper:
 
         ``in_hand`` are those of answers that are being booked in this moment.
         """
-        due = await self._store.read(stored.due, time.time(), limit)
+        now = time.time()
+        due = await self._store.read(stored.due, now, limit)
         for digest in due:
             async with self._lock(digest):
-                if digest not in in_hand and await self._store.write(stored.unneeded, digest):
+                if digest not in in_hand and await self._store.write(stored.unneeded, digest, now):
                     await self._blobs.delete(digest)
                     await self._store.write(stored.forget, digest)
         return len(due)

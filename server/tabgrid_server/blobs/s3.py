@@ -7,17 +7,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError, NotFoundError
-from obstore.store import ClientConfig, RetryConfig, S3Config, S3Store
+from obstore.store import S3Store
 
 from ..settings import Blobs as BlobSettings
 from ..settings import SettingsError
 from .base import BlobDamaged, BlobsUnavailable, proved
 
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig, S3Config
+
 #: A job's user waits meanwhile: better to say "not now" than to hang.
-RETRIES = RetryConfig(max_retries=3, retry_timeout=timedelta(seconds=20))
+RETRIES: RetryConfig = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 TIMEOUT = timedelta(seconds=30)
 
 
@@ -40,9 +44,10 @@ class Bucket:
             parts.netloc,
             prefix=parts.path.strip("/") or None,
             config=_config(settings),
-            client_options=ClientConfig(
-                allow_http=settings.endpoint.startswith("http://"), timeout=TIMEOUT
-            ),
+            client_options={
+                "allow_http": settings.endpoint.startswith("http://"),
+                "timeout": TIMEOUT,
+            },
             retry_config=RETRIES,
         )
         return cls(store)

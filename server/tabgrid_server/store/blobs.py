@@ -38,9 +38,15 @@ def due(connection: Connection, now: float, limit: int) -> list[str]:
     return list(connection.execute(query.limit(limit)).scalars())
 
 
-def unneeded(connection: Connection, digest: str) -> bool:
-    """Whether no job refers to it. If one does, it is not looked at again until that expires."""
-    return connection.execute(_NEEDED, {"digest": digest}).rowcount == 0
+def unneeded(connection: Connection, digest: str, now: float) -> bool:
+    """Whether no job refers to it, and it did not come again since it was found due.
+
+    If a job does, it is not looked at again until that one expires.
+    """
+    if connection.execute(_NEEDED, {"digest": digest}).rowcount:
+        return False
+    query = select(blobs.c.digest).where(blobs.c.digest == digest, blobs.c.check_at <= now)
+    return connection.execute(query).first() is not None
 
 
 def forget(connection: Connection, digest: str) -> None:

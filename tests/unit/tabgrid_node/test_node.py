@@ -13,7 +13,14 @@ from solders.signature import Signature
 
 from tabgrid_models.connectors.echo import Echo, EchoInput, EchoOutput
 from tabgrid_models.manifest import Golden, Manifest, Variant
-from tabgrid_node.hosts import CannotRun, ConnectionLost, DeviceLost, NodeStatus, closed
+from tabgrid_node.hosts import (
+    CannotRun,
+    ConnectionLost,
+    DeviceLost,
+    NodeStatus,
+    UploadRefused,
+    closed,
+)
 from tabgrid_node.keys import KeySigner
 from tabgrid_node.life import Life
 from tabgrid_node.node import Node
@@ -41,6 +48,8 @@ class Gate(Echo):
         self.gate = asyncio.Event()
         self.error: BaseException | None = None
         self.chunk = b""
+        #: How often the answer says what was called.
+        self.times = 1
 
     async def run(self, input: EchoInput, manifest: Any, runtime: Any, emit: Any) -> EchoOutput:
         if input.text == "golden":
@@ -52,7 +61,7 @@ class Gate(Echo):
             raise self.error
         emit(1, 2, "second", self.chunk)
         emit(1, 2, "second", self.chunk)
-        return EchoOutput(input.text)
+        return EchoOutput(input.text * self.times)
 
 
 class Scene:
@@ -143,6 +152,79 @@ async def test_a_job_from_hello_to_settled(scene: Scene) -> None:
     assert await peer.receive() == m.Bye("drained")
     assert scene.node.life.status.earned == 25
     assert scene.node.life.status.jobs_done == 1
+
+
+UPLOAD = "/api/blobs/{digest}?lease=one"
+LOST = ConnectionLost("broken off")
+
+
+async def large_answer(
+    scene: Scene, upload: str, *answers: ConnectionLost | UploadRefused | None
+) -> tuple[m.Assign, Any]:
+    """What the node says to a job whose output is over 64 KiB."""
+    peer = await scene.ready()
+    scene.host.upload_answers = list(answers)
+    scene.connector.times = 20_000
+    scene.connector.gate.set()
+    assign = await scene.assign(peer, upload=upload)
+    return assign, await peer.receive()
+
+
+@pytest.mark.parametrize("breaks", [0, 1, 2])
+async def test_a_large_output_is_uploaded_and_named(scene: Scene, breaks: int) -> None:
+    assign, result = await large_answer(scene, UPLOAD, *[LOST] * breaks)
+    assert isinstance(result, m.Result)
+    assert result.output == b""
+    assert result.blob is not None
+    [(path, output)] = scene.host.uploads.items()
+    assert path == UPLOAD.replace("{digest}", result.blob.digest)
+    assert result.blob == m.Blob(output_digest(output).hex(), len(output))
+    assert msgspec.msgpack.decode(output)["text"] == "hello" * 20_000
+    signed = result_message(assign.job, WALLET, result.nonce, output_digest(output))
+    key = Pubkey.from_string(scene.signer.public)
+    assert Signature.from_bytes(result.signature).verify(key, signed)
+    assert len(scene.host.slept) == breaks
+
+
+@pytest.mark.parametrize(
+    ("answers", "tries"), [([LOST] * 3, 3), ([LOST, UploadRefused("too large")], 2)]
+)
+async def test_an_upload_that_does_not_come_through_hands_the_job_back(
+    scene: Scene, answers: list[ConnectionLost | UploadRefused], tries: int
+) -> None:
+    _, failed = await large_answer(scene, UPLOAD, *answers)
+    assert isinstance(failed, m.Failed)
+    assert failed.code == "internal"
+    assert str(answers[-1]) in failed.message
+    assert scene.host.upload_answers == []
+    assert len(scene.host.slept) == tries - 1
+
+
+@pytest.mark.parametrize("elsewhere", ["", "//evil.example/api/blobs/{digest}", "https://evil/"])
+async def test_an_output_goes_to_the_grid_or_into_the_frame(scene: Scene, elsewhere: str) -> None:
+    _, result = await large_answer(scene, elsewhere)
+    assert isinstance(result, m.Result)
+    assert result.blob is None
+    assert len(result.output) > m.INLINE_OUTPUT
+    assert scene.host.uploads == {}
+
+
+async def test_a_job_that_is_called_off_is_not_uploaded_again(scene: Scene) -> None:
+    peer = await scene.ready()
+    scene.host.upload_answers = [LOST] * 3
+    scene.connector.times = 20_000
+    assign = await scene.assign(peer, upload=UPLOAD)
+    await scene.connector.running.wait()
+    [job] = scene.node._jobs.values()
+
+    async def sleep(seconds: float) -> None:
+        job.stop()
+
+    scene.host.sleep = sleep  # type: ignore[method-assign]
+    scene.connector.gate.set()
+    await scene.state("ready")
+    assert assign.lease not in scene.node._jobs
+    assert len(scene.host.upload_answers) == 2
 
 
 async def test_ready_says_what_was_measured(scene: Scene) -> None:

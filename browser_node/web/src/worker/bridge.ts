@@ -23,6 +23,9 @@ interface WantedModel {
   tokenizer: string | null;
 }
 
+/** Statuses of HTTP that say "not now". */
+const NOT_NOW = [408, 425, 429];
+
 export class Bridge {
   constructor(
     readonly capability: Capability,
@@ -61,6 +64,16 @@ export class Bridge {
     if (answer.status === 404) return undefined;
     if (!answer.ok) throw new Error(`${path}: the server answered ${answer.status}`);
     return new Uint8Array(await answer.arrayBuffer());
+  }
+
+  /** PUT to our own server. "UploadRefused" is final; any other error is worth another try. */
+  async upload(path: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
+    const headers = { "Content-Type": "application/octet-stream" };
+    const answer = await fetch(path, { method: "PUT", headers, body: data });
+    if (answer.ok) return;
+    const error = new Error(`the grid answered ${answer.status} to the upload of a result`);
+    if (answer.status < 500 && !NOT_NOW.includes(answer.status)) error.name = "UploadRefused";
+    throw error;
   }
 
   sign(message: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
