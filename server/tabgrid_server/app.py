@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from tabgrid_models.catalogue import connector_of
 
 from . import blobs, metrics
-from .api import account, claims, errors, grid, jobs, media, openai
+from .api import account, claims, errors, grid, images, jobs, media, openai, quotes
 from .api import blobs as api_blobs
 from .api.openapi import describe
 from .auth import Keys, Sessions
@@ -43,6 +43,8 @@ log = structlog.get_logger("tabgrid.app")
 
 OPERATIONS = (
     *openai.OPERATIONS,
+    *images.OPERATIONS,
+    *quotes.OPERATIONS,
     *jobs.OPERATIONS,
     *media.OPERATIONS,
     *grid.OPERATIONS,

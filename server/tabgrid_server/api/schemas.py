@@ -186,6 +186,15 @@ class JobRequest(Request, frozen=True):
     show_preview: bool = True
 
 
+class Progress(Response, frozen=True):
+    """How far a running job is, as its node says."""
+
+    done: int
+    total: int
+    #: What is counted: "steps", "texts".
+    stage: str
+
+
 class JobRow(Response, frozen=True):
     """What anybody may see of a job."""
 
@@ -214,13 +223,15 @@ class JobRow(Response, frozen=True):
     public: bool
     #: When input and output were let go, by the grid's rule; null while they are kept.
     expired_at: float | None
+    #: While it runs; null before its node said anything, and afterwards.
+    progress: Progress | None = None
 
 
 class Jobs(Response, frozen=True):
     jobs: tuple[JobRow, ...]
 
 
-class Job(JobRow, frozen=True):
+class Job(JobRow, frozen=True, kw_only=True):
     """What the owner of the key sees; ``output`` is the connector's, once there."""
 
     usage: dict[str, int]
@@ -234,6 +245,25 @@ class Preview(Response, frozen=True):
 
     #: Base64.
     png: bytes
+
+
+class Quote(Response, frozen=True):
+    """What a job would be, as of now."""
+
+    model: str
+    grid: str
+    units: int
+    unit: str
+    usage: dict[str, int]
+    #: Base units of ``token``.
+    price: int
+    token: str
+    #: That could take it, and jobs that wait before it.
+    nodes: int
+    waiting: int
+    #: Computing alone, on the median of these nodes as they measured themselves; null where
+    #: there is none.
+    seconds: float | None
 
 
 class Receipt(Response, frozen=True):

@@ -1,8 +1,9 @@
-"""Wait for a job on behalf of an HTTP request; if the client goes, the job goes too."""
+"""Wait for jobs on behalf of an HTTP request; if the client goes, they go too."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from starlette.requests import Request
@@ -43,20 +44,46 @@ class JobFailed(GridError):
 
 async def output_of(request: Request, coordinator: Coordinator, job: LiveJob) -> bytes:
     """The output of a job that is done. Raises why there is none."""
+    (outcome,) = await outcomes_of(request, coordinator, [job])
+    return outcome.output
+
+
+async def outcomes_of(
+    request: Request, coordinator: Coordinator, jobs: Sequence[LiveJob]
+) -> list[Outcome]:
+    """How each job ended; one is done at least, or it is raised why none is.
+
+    Whoever leaves, or waits too long, has what is not done called off and its price back.
+    What was done by then is paid for, so it is given.
+    """
     seconds = coordinator.settings.limits.request_s
     gone = asyncio.ensure_future(_disconnected(request))
-    waits: set[asyncio.Future[Any]] = {job.ended, gone, coordinator.stopping}
+    ended = asyncio.ensure_future(asyncio.wait([job.ended for job in jobs]))
+    waits: set[asyncio.Future[Any]] = {ended, gone, coordinator.stopping}
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         gone.cancel()
-    if job.ended.done():
-        return _output(job.ended.result())
+        ended.cancel()
+    if all(job.ended.done() for job in jobs):
+        return _some_done([job.ended.result() for job in jobs])
     reason, error = _ended_early(gone.done(), coordinator, seconds)
-    if not await coordinator.cancel(job.id, reason):
-        # The answer came in this very moment: it is paid for, so give it.
-        return _output(await job.ended)
-    raise error
+    outcomes = [await _called_off(coordinator, job, reason) for job in jobs]
+    if all(outcome.state == "cancelled" for outcome in outcomes):
+        raise error
+    return _some_done(outcomes)
+
+
+async def call_off(coordinator: Coordinator, jobs: Sequence[LiveJob], reason: str) -> None:
+    """Cancel what can be cancelled, and let the rest be."""
+    for job in jobs:
+        await coordinator.cancel(job.id, reason)
+
+
+async def _called_off(coordinator: Coordinator, job: LiveJob, reason: str) -> Outcome:
+    """False from ``cancel`` says that the answer came in this very moment: wait it out."""
+    await coordinator.cancel(job.id, reason)
+    return await job.ended
 
 
 def _ended_early(gone: bool, coordinator: Coordinator, seconds: int) -> tuple[str, GridError]:
@@ -67,10 +94,10 @@ def _ended_early(gone: bool, coordinator: Coordinator, seconds: int) -> tuple[st
     return f"No answer within {seconds} s.", TookTooLong(seconds)
 
 
-def _output(outcome: Outcome) -> bytes:
-    if outcome.state != "done":
-        raise JobFailed(outcome.error)
-    return outcome.output
+def _some_done(outcomes: list[Outcome]) -> list[Outcome]:
+    if not any(outcome.state == "done" for outcome in outcomes):
+        raise JobFailed(outcomes[0].error)
+    return outcomes
 
 
 async def _disconnected(request: Request) -> None:

@@ -23,7 +23,7 @@ from tabgrid_wire.commitment import output_digest
 from tabgrid_wire.ids import new_id
 
 from .. import metrics, scheduler
-from ..api.schemas import JobRow, Minute, Preview
+from ..api.schemas import JobRow, Minute, Preview, Progress
 from ..blobs import BlobDamaged, BlobsUnavailable, Uploads
 from ..errors import Draining, NoNode, QueueFull, TooManyJobs, UnknownModel
 from ..settings import Settings
@@ -212,6 +212,16 @@ class Coordinator:
         if not self.scheduler.serving(offer.grid, offer.digest):
             raise NoNode(offer.manifest.id)
 
+    def speed(self, offer: Offer) -> float | None:
+        """Units per second of the median node that holds this model; None if there is none."""
+        digest, grid = offer.digest, offer.grid
+        speeds = sorted(
+            node.models[digest].units_per_second
+            for node in self.nodes.values()
+            if digest in node.models and grid in node.hello.grids and node.state == "ready"
+        )
+        return speeds[len(speeds) // 2] if speeds else None
+
     def _admit(self, caller: Caller) -> None:
         limits = self.settings.limits
         if self.draining:
@@ -319,7 +329,7 @@ class Coordinator:
         if lease is None or lease.node.id != node.id:
             return
         job = self.jobs[lease.job.id]
-        job.progress = (message.done, message.total, message.stage)
+        job.progress = Progress(message.done, message.total, message.stage)
         self._publish(job)
 
     def job_previewed(self, node: LiveNode, chunk: wire.Chunk) -> None:
@@ -462,6 +472,7 @@ class Coordinator:
     def _assign(self, instruction: scheduler.AssignJob) -> None:
         job, node = self.jobs[instruction.job], self.nodes[instruction.node]
         job.state, job.node, job.attempts = "running", node, instruction.attempt
+        job.progress = None
         job.assigned_at = time.time()
         node.link.send(
             wire.Assign(

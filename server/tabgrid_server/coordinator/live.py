@@ -9,7 +9,7 @@ import msgspec
 
 from tabgrid_wire.messages import Hello, LoadedModel, Result, ToNode
 
-from ..api.schemas import JobRow, JobState, NodeState
+from ..api.schemas import JobRow, JobState, NodeState, Progress
 from .offers import Offer
 from .pricing import Price
 
@@ -110,8 +110,7 @@ class LiveJob:
         self.attempts = 0
         #: When its last preview was passed on, monotonic.
         self.previewed_at = 0.0
-        #: Steps done, steps in all, and what the steps are called.
-        self.progress: tuple[int, int, str] = (0, 0, "")
+        self.progress: Progress | None = None
         self.ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def row(self) -> JobRow:
@@ -139,4 +138,5 @@ class LiveJob:
             error=None,
             public=self.public,
             expired_at=None,
+            progress=self.progress if self.state == "running" else None,
         )

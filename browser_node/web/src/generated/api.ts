@@ -138,6 +138,13 @@ export interface JobRequest {
   readonly show_preview: boolean;
 }
 
+/** How far a running job is, as its node says. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+  readonly stage: string;
+}
+
 /** What anybody may see of a job. */
 export interface JobRow {
   readonly id: string;
@@ -162,6 +169,7 @@ export interface JobRow {
   readonly error: string | null;
   readonly public: boolean;
   readonly expired_at: number | null;
+  readonly progress: Progress | null;
 }
 
 export interface Jobs {
@@ -192,6 +200,7 @@ export interface Job {
   readonly error: string | null;
   readonly public: boolean;
   readonly expired_at: number | null;
+  readonly progress: Progress | null;
   readonly usage: Readonly<Record<string, number>>;
   readonly output: Readonly<Record<string, unknown>> | null;
   readonly image: string | null;
@@ -200,6 +209,20 @@ export interface Job {
 /** How far a picture is: a small PNG. */
 export interface Preview {
   readonly png: string;
+}
+
+/** What a job would be, as of now. */
+export interface Quote {
+  readonly model: string;
+  readonly grid: string;
+  readonly units: number;
+  readonly unit: string;
+  readonly usage: Readonly<Record<string, number>>;
+  readonly price: number;
+  readonly token: string;
+  readonly nodes: number;
+  readonly waiting: number;
+  readonly seconds: number | null;
 }
 
 /** The public record of one settled job; its hash is what a later proof commits to. */

@@ -1,0 +1,55 @@
+"""What a job would cost, before anybody pays: the same check and count as when it is sent."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from msgspec import Meta
+from starlette.requests import Request
+
+from ..auth import client_address
+from ..services import services
+from .operations import Operation, operation
+from .schemas import Quote
+from .schemas import Request as Body
+
+
+class QuoteRequest(Body, frozen=True):
+    model: Annotated[str, Meta(min_length=1, max_length=64)]
+    #: The connector's own input, as for a job.
+    input: dict[str, Any]
+
+
+@operation(
+    "POST",
+    "/api/quotes",
+    tag="Jobs",
+    summary="Check an input and say what it would cost; nothing is kept",
+    body=QuoteRequest,
+    returns=Quote,
+    errors=(404, 429),
+)
+async def create_quote(request: Request, body: QuoteRequest) -> Quote:
+    at = services(request)
+    # Counted apart from sign-ins, so that whoever types a prompt can still sign in.
+    at.public_requests.take(f"quote {client_address(request)}", time.monotonic())
+    coordinator = at.coordinator
+    offer = coordinator.offer_of(body.model)
+    priced = await offer.price_in_time(offer.convert(body.input))
+    speed = coordinator.speed(offer)
+    return Quote(
+        model=offer.manifest.id,
+        grid=offer.grid,
+        units=priced.units,
+        unit=offer.connector.unit,
+        usage=priced.usage,
+        price=priced.price.total,
+        token=at.settings.chain.symbol,
+        nodes=coordinator.scheduler.serving(offer.grid, offer.digest),
+        waiting=coordinator.scheduler.waiting_for(offer.grid, offer.digest),
+        seconds=priced.units / speed if speed else None,
+    )
+
+
+OPERATIONS: tuple[Operation, ...] = (create_quote,)
