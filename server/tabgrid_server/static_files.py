@@ -35,8 +35,8 @@ MIME_TYPES = {
 #: One year, the longest that RFC 9111's caches are expected to honour.
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "public, no-cache"
-#: The list of the other names is the one file whose content changes under its name.
-UNHASHED = frozenset({"manifest.json"})
+#: The lists of the other names are the only files whose content changes under their name.
+UNHASHED = frozenset({"manifest.json", "manifest.before.json"})
 
 
 class StaticAssets:

@@ -46,8 +46,10 @@ class Clock:
 class World:
     """Chain, treasury, store and service of one test."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, database: str = "") -> None:
         self.data = data
+        #: URL of the store's database; a file in ``data`` unless said otherwise.
+        self.database = database or f"sqlite:///{data / 'tabgrid.db'}"
         self.clock = Clock()
         self.settings = ChainSettings(rpc="on", faucet=SOL)
         self.changes: list[str] = []
@@ -97,7 +99,7 @@ class World:
             pass
 
     async def _opened_store(self) -> Store:
-        store = await Store.open(f"sqlite:///{self.data / 'tabgrid.db'}")
+        store = await Store.open(self.database)
         self._stack.push_async_callback(store.close)
         return store
 
@@ -153,9 +155,10 @@ def sign_as_wallet(claim: Claim, wallet: Keypair) -> bytes:
     return bytes(VersionedTransaction.populate(asked.message, [signature, *asked.signatures[1:]]))
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = World(tmp_path)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    postgres = request.param == "postgresql"
+    made = World(tmp_path, request.getfixturevalue("postgres_url") if postgres else "")
     await made.start()
     yield made
     await made.stop()

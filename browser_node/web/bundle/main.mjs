@@ -2,13 +2,14 @@
 //
 // dist/manifest.json maps each logical name ("node.js", "ort/wasm.wasm") to its file.
 
-import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { build } from "esbuild";
 import { dist, node, packages, root, source } from "./paths.mjs";
 import { pythonFiles } from "./python_files.mjs";
 import { digest, hashedName, put } from "./precompress.mjs";
+import { publish } from "./publish.mjs";
 
 /** Logical name to file name under dist/. */
 const manifest = new Map();
@@ -104,24 +105,6 @@ async function addPython() {
   return { tab: integrity(tab), snapshot: integrity(snapshot) };
 }
 
-/** Whatever the manifest does not reach is of an earlier build. */
-async function sweep() {
-  const keep = new Set(["manifest.json"]);
-  for (const name of manifest.values()) keep.add(name).add(`${name}.br`);
-  for (const entry of await readdir(dist, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath ?? entry.path, entry.name);
-    if (entry.isFile() && !keep.has(relative(dist, path))) await rm(path);
-  }
-}
-
-async function writeManifest() {
-  const sorted = Object.fromEntries([...manifest].sort(([a], [b]) => (a < b ? -1 : 1)));
-  const path = join(dist, "manifest.json");
-  // The last step, and in one move: a server never sees a manifest of a half-made build.
-  await writeFile(`${path}.new`, JSON.stringify(sorted, null, 1) + "\n");
-  await rename(`${path}.new`, path);
-}
-
 export async function main() {
   const began = performance.now();
   const step = (text) => console.log(text);
@@ -148,8 +131,7 @@ export async function main() {
     },
   });
   await bundle([...(await pages()), join(source, "styles/site.css")]);
-  await writeManifest();
-  await sweep();
+  await publish(dist, manifest);
   const wire = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   const seconds = ((performance.now() - began) / 1000).toFixed(1);
   step(`${manifest.size} files, ${(wire / 1e6).toFixed(1)} MB on the wire, in ${relative(root, dist)} (${seconds} s)`);
