@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import openai
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
+from tabgrid_node.backoff import CAP_S
 from tests.support.grid import Grid
 from tests.support.tab import Tab, Tabs
 
@@ -58,6 +60,19 @@ def read(grid: Grid, path: str, **options: Any) -> Any:
         answer = client.get(path, **options)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def until_served(grid: Grid) -> None:
+    """Wait for a node that takes jobs.
+
+    The longer a grid was away, the longer its nodes wait before the next try, half a minute
+    after a slow start; a client that asks meanwhile is told 503, and gives up after two
+    retries of 5 s.
+    """
+    until = time.monotonic() + 2 * CAP_S
+    while not any(node["state"] == "ready" for node in read(grid, "/api/nodes")["nodes"]):
+        assert time.monotonic() < until, "no node came back"
+        time.sleep(0.1)
 
 
 def job_until(grid: Grid, key: str, job: str, *states: str) -> dict[str, Any]:
@@ -120,6 +135,7 @@ def test_a_restarted_coordinator_is_found_again(grid: Grid, open_tab: Callable[.
     expect(tab.page.locator("#start-hint")).to_contain_text("Next try in")
     grid.coordinator = grid.start_coordinator()
     grid.coordinator.ready()
+    until_served(grid)
     assert len(ask(grid, "Is anybody there?")) == 1
     tab.expect_state("ready")
     tab.expect_money("earned")

@@ -79,6 +79,9 @@ _RULES = {
             WHERE NOT EXISTS (SELECT 1 FROM transfers e
                               WHERE e.kind IN ('pay', 'return') AND e.ref = c.id)
         ) AS both_sides GROUP BY account, token HAVING sum(amount) <> 0""",
+    "each output that lies elsewhere is led to by a row": """
+        SELECT j.id FROM jobs j LEFT JOIN blobs b ON b.digest = j.output_digest
+        WHERE j.output_digest IS NOT NULL AND b.digest IS NULL""",
     "a claim is paid or returned, never both": """
         SELECT ref FROM transfers WHERE kind IN ('pay', 'return')
         GROUP BY ref HAVING count(*) > 1""",
