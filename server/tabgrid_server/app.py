@@ -60,16 +60,19 @@ def create_app(settings: Settings) -> Starlette:
     """The ASGI application of one coordinator.
 
     Raises ``AssetsMissing`` without a web bundle, ``LibraryError`` for broken models, and
-    ``SettingsError`` for a grid that offers a model which is not there.
+    ``SettingsError`` for a grid that offers a model which is not there, or a place for blobs
+    which cannot be.
     """
     assets = Assets.load(DIST)
     library = open_library(settings.library)
     offered = offers.build(settings.grids, library.catalogue.by_id, connector_of, library.tokenizer)
 
+    place = blobs.open_blobs(settings)
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            made = await _make(settings, library, offered, stack)
+            made = await _make(settings, library, offered, place, stack)
             app.state.services, app.state.views = made, made.views
             await made.coordinator.start()
             stack.push_async_callback(made.coordinator.stop)
@@ -92,11 +95,15 @@ def create_app(settings: Settings) -> Starlette:
 
 
 async def _make(
-    settings: Settings, library: Library, offered: offers.Offers, stack: AsyncExitStack
+    settings: Settings,
+    library: Library,
+    offered: offers.Offers,
+    place: blobs.Blobs,
+    stack: AsyncExitStack,
 ) -> Services:
     store = await Store.open(settings.database)
     stack.push_async_callback(store.close)
-    keeper = blobs.Keeper(store, blobs.open_blobs(settings), settings.blobs.orphan_s)
+    keeper = blobs.Keeper(store, place, settings.blobs.orphan_s)
     addresses = blobs.open_signer(settings)
     uploads = blobs.open_uploads(settings, keeper, addresses)
     coordinator = Coordinator(settings, offered, store, uploads)

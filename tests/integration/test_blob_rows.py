@@ -121,6 +121,12 @@ async def test_a_store_that_fails_in_the_middle_of_a_sweep_loses_sight_of_nothin
     assert await store.read(lambda c: c.execute(text(count)).scalar()) == 0
 
 
+async def test_a_job_that_shows_nothing_is_still_one_after_a_restart(store: Store) -> None:
+    await store.submit(new_job("job_1", show_preview=False))
+    await store.submit(new_job("job_2"))
+    assert [job.show_preview for job in await store.read(jobs.unfinished)] == [False, True]
+
+
 async def test_content_expires_in_pieces_oldest_first(store: Store) -> None:
     for n in range(5):
         await done(store, f"job_{n}", None, at=1_000.0 + n)

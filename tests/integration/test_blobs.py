@@ -413,6 +413,12 @@ async def test_a_full_disk_refuses_uploads_until_there_is_room(
         assert (await client.get(f"/api/jobs/{job}")).json()["state"] == "done"
 
 
+def test_a_place_that_cannot_be_is_named_at_the_start(make_echo_grid: MakeGrid) -> None:
+    grid = make_echo_grid(blobs='url = "ftp://host/folder"')
+    with pytest.raises(AssertionError, match=r"blobs\.url 'ftp://host/folder'"):
+        grid.start()
+
+
 async def test_large_outputs_are_not_in_the_database(pictures: EchoGrid) -> None:
     async with asked(pictures, await pictures.make_key()) as (_, job, answer):
         await answer.send()

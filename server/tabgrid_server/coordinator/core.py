@@ -27,7 +27,7 @@ from ..api.schemas import JobRow, Minute, Preview, Progress
 from ..blobs import BlobDamaged, BlobsUnavailable, Uploads
 from ..errors import Draining, NoNode, QueueFull, TooManyJobs, UnknownModel
 from ..settings import Settings
-from ..store import AlreadyFinished, NewJob, Refund, Settlement, Store, StoreUnavailable
+from ..store import AlreadyFinished, NewJob, Refund, Store, StoreUnavailable
 from ..store import jobs as stored_jobs
 from ..store import stats as stored_stats
 from . import previews, verify
@@ -36,7 +36,7 @@ from .figures import Figures, Sums
 from .live import Answer, Link, LiveJob, LiveNode, Outcome
 from .offers import Offer, Offers, Priced
 from .pricing import Price
-from .receipts import receipt_of
+from .receipts import settlement_of
 
 log = structlog.get_logger("tabgrid.coordinator")
 
@@ -412,34 +412,10 @@ class Coordinator:
         """Book the pay and the receipt, then answer."""
         now = job.returned_at = job.finished_at = time.time()
         release_s = job.offer.settings.release_s
-        blob = answer.result.blob
-        settlement = Settlement(
-            job_id=job.id,
-            output=answer.output if blob is None else None,
-            output_digest=blob.digest if blob else None,
-            output_size=blob.size if blob else None,
-            receipt=msgspec.json.encode(receipt_of(job, node, answer, dtype, now), order="sorted"),
-            price=job.price.total,
-            fee=job.price.fee,
-            units=job.units,
-            usage=job.usage,
-            node=node.id,
-            wallet=node.wallet,
-            worker_key=node.worker_key,
-            host=node.hello.host,
-            backend=node.hello.backend,
-            device=node.hello.device,
-            device_class=node.hello.device_class,
-            dtype=dtype,
-            attempts=job.attempts,
-            assigned_at=job.assigned_at or now,
-            returned_at=now,
-            finished_at=now,
-            release_at=now + release_s,
-        )
+        settlement = settlement_of(job, node, answer, dtype, now)
         await self._book(self.store.settle, settlement, job.id)
-        if blob is not None:
-            self.uploads.booked(blob.digest)
+        if answer.result.blob is not None:
+            self.uploads.booked(answer.result.blob.digest)
         node.jobs_done += 1
         job.state = "done"
         self.figures.done(now, now - job.submitted_at, job.price.pay)

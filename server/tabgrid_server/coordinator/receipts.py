@@ -1,12 +1,18 @@
-"""The public record of a settled job: everything one needs to check it, nothing private. Pure."""
+"""What is written down when a job is settled. Pure.
+
+The receipt is the public part: everything one needs to check the job, nothing private.
+"""
 
 from __future__ import annotations
 
 import hashlib
 
+import msgspec
+
 from tabgrid_wire import commitment
 
 from ..api.schemas import Receipt
+from ..store import Settlement
 from .live import Answer, LiveJob, LiveNode
 
 VERSION = 1
@@ -43,4 +49,36 @@ def receipt_of(
         audited=False,
         settled_at=settled_at,
         release_at=settled_at + offer.settings.release_s,
+    )
+
+
+def settlement_of(
+    job: LiveJob, node: LiveNode, answer: Answer, dtype: str, now: float
+) -> Settlement:
+    """An accepted answer as the store books it; of one that was uploaded, only its name."""
+    blob = answer.result.blob
+    receipt = receipt_of(job, node, answer, dtype, now)
+    return Settlement(
+        job_id=job.id,
+        output=answer.output if blob is None else None,
+        output_digest=blob.digest if blob else None,
+        output_size=blob.size if blob else None,
+        receipt=msgspec.json.encode(receipt, order="sorted"),
+        price=job.price.total,
+        fee=job.price.fee,
+        units=job.units,
+        usage=job.usage,
+        node=node.id,
+        wallet=node.wallet,
+        worker_key=node.worker_key,
+        host=node.hello.host,
+        backend=node.hello.backend,
+        device=node.hello.device,
+        device_class=node.hello.device_class,
+        dtype=dtype,
+        attempts=job.attempts,
+        assigned_at=job.assigned_at or now,
+        returned_at=now,
+        finished_at=now,
+        release_at=now + job.offer.settings.release_s,
     )

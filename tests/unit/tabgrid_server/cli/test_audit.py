@@ -54,6 +54,7 @@ def test_right_books_pass(folder: Path) -> None:
         ("UPDATE jobs SET state = 'queued' WHERE id = 'job_1'", "done jobs are settled"),
         ("UPDATE jobs SET state = 'cancelled' WHERE id = 'job_0'", "what is held"),
         ("UPDATE jobs SET price = price + 1 WHERE id = 'job_2'", "pay is price less fee"),
+        ("UPDATE jobs SET output_digest = 'gone' WHERE id = 'job_1'", "led to by a row"),
         ("DELETE FROM jobs WHERE id = 'job_0'", "a job that is not there"),
         ("DELETE FROM receipts WHERE job_id = 'job_1'", "receipt and a pay"),
         ("UPDATE receipts SET body = x'00' WHERE job_id = 'job_1'", "hash beside it"),
