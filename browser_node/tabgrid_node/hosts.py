@@ -46,6 +46,10 @@ class CannotRun(Exception):
     """This device cannot run this model; the text is shown to the owner."""
 
 
+class OutOfMemory(CannotRun):
+    """It does not fit beside what is in memory now."""
+
+
 class DeviceLost(Exception):
     """The device (a GPU, a WASM heap) is gone: only a fresh host can go on. Ends ``Node.run``.
 

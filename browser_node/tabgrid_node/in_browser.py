@@ -28,6 +28,7 @@ from .hosts import (
     DeviceLost,
     DownloadProgress,
     NodeStatus,
+    OutOfMemory,
     UploadRefused,
     closed,
 )
@@ -306,11 +307,14 @@ class BrowserHost:
         self._unreported = status
 
     def show(self, job: str, grid: str, preview: bytes) -> None:
+        # A picture never comes before the status that names its job.
+        self._report_newest()
         self._bridge.show(job, grid, to_js(preview))
 
     def _report_newest(self) -> None:
         status, self._unreported = self._unreported, None
-        self._bridge.report(msgspec.json.encode(status).decode())
+        if status is not None:
+            self._bridge.report(msgspec.json.encode(status).decode())
 
 
 def _load_error(error: Any) -> Exception:
@@ -318,7 +322,7 @@ def _load_error(error: Any) -> Exception:
         return ConnectionLost(error.message)
     known = translate(error)
     if isinstance(known, MemoryError):
-        return CannotRun("This device has not enough memory for the model.")
+        return OutOfMemory("This device has not enough memory for the model.")
     return CannotRun(str(known))
 
 

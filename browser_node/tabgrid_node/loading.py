@@ -6,8 +6,9 @@ load it, and let it answer its golden inputs. Wrong numbers mean "not supported 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -16,7 +17,9 @@ from tabgrid_models.manifest import Golden, Manifest, Variant
 from tabgrid_models.runtime import Runtime
 from tabgrid_wire.messages import LoadedModel
 
-from .hosts import CannotRun, ConnectionLost, Device, DeviceLost, Host
+from .hosts import CannotRun, ConnectionLost, Device, DeviceLost, Host, OutOfMemory
+
+T = TypeVar("T")
 
 #: Algorithm to connector. Raises LookupError for one that this version does not have.
 FindConnector = Callable[[str], AnyConnector]
@@ -25,14 +28,29 @@ FindConnector = Callable[[str], AnyConnector]
 SECOND_PASS_S = 2.0
 
 
-class Held(msgspec.Struct, frozen=True):
-    """A model in memory that passed its self-test."""
+class Tested(msgspec.Struct, frozen=True):
+    """A model that passed its self-test on this device, in memory or not."""
 
     manifest: Manifest
     variant: Variant
     connector: AnyConnector
-    runtime: Runtime
     loaded: LoadedModel
+
+
+class Held(msgspec.Struct, frozen=True):
+    """… and that is in memory."""
+
+    tested: Tested
+    runtime: Runtime
+
+
+class Room(Protocol):
+    """Where models lie; makes room for one more."""
+
+    async def make_room(self, mib: int) -> None: ...
+
+    async def clear(self) -> bool:
+        """Put down all that can be; whether there was anything."""
 
 
 class Watch:
@@ -48,10 +66,11 @@ class Watch:
 class Loader:
     """Loads models on one host."""
 
-    def __init__(self, host: Host, find: FindConnector, watch: Watch | None = None) -> None:
+    def __init__(self, host: Host, find: FindConnector, room: Room, watch: Watch) -> None:
         self._host = host
         self._find = find
-        self._watch = watch or Watch()
+        self._room = room
+        self._watch = watch
 
     async def load(self, digest: str) -> Held:
         """Raises CannotRun with the reason, or ConnectionLost where trying again may help."""
@@ -72,16 +91,45 @@ class Loader:
         reason = CannotRun("It needs more memory or other features than this device has.")
         for variant in fitting(manifest, self._host.device):
             try:
-                runtime = await self._host.load(manifest, variant, self._progress(manifest))
-                self._watch.testing(manifest.title)
-                speed = await self_test(manifest, variant, connector, runtime, self._host.monotonic)
+                runtime, speed = await self._with_room(
+                    variant, partial(self._load_and_test, manifest, variant, connector)
+                )
             except CannotRun as error:
-                await self._host.unload(digest)
                 reason = error
             else:
                 loaded = LoadedModel(digest, variant.id, variant.dtype, speed)
-                return Held(manifest, variant, connector, runtime, loaded)
+                return Held(Tested(manifest, variant, connector, loaded), runtime)
         raise reason
+
+    async def again(self, tested: Tested) -> Held:
+        """The same variant once more: it was right, so it is not tested again."""
+        load = partial(self._load, tested.manifest, tested.variant)
+        return Held(tested, await self._with_room(tested.variant, load))
+
+    async def _with_room(self, variant: Variant, load: Callable[[], Awaitable[T]]) -> T:
+        """``load`` it, and once more with everything else out of memory if that is what lacks."""
+        await self._room.make_room(variant.memory_mib)
+        try:
+            return await load()
+        except OutOfMemory:
+            if not await self._room.clear():
+                raise
+            return await load()
+
+    async def _load_and_test(
+        self, manifest: Manifest, variant: Variant, connector: AnyConnector
+    ) -> tuple[Runtime, float]:
+        try:
+            runtime = await self._load(manifest, variant)
+            self._watch.testing(manifest.title)
+            clock = self._host.monotonic
+            return runtime, await self_test(manifest, variant, connector, runtime, clock)
+        except CannotRun:
+            await self._host.unload(manifest.digest())
+            raise
+
+    async def _load(self, manifest: Manifest, variant: Variant) -> Runtime:
+        return await self._host.load(manifest, variant, self._progress(manifest))
 
     def _progress(self, manifest: Manifest) -> Callable[[int, int], None]:
         return lambda done, total: self._watch.downloading(manifest.title, done, total)
@@ -147,7 +195,7 @@ class SelfTest:
         except InvalidOutput as error:
             raise CannotRun(f"This device computes wrong numbers with it: {error}") from error
         except MemoryError as error:
-            raise CannotRun("It needs more memory than this device has.") from error
+            raise OutOfMemory("It needs more memory than this device has.") from error
         except (CannotRun, ConnectionLost, DeviceLost):
             raise
         except Exception as error:

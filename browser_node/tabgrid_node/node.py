@@ -19,11 +19,12 @@ from tabgrid_wire import messages as m
 from tabgrid_wire.errors import STOP_CODES, ProtocolError
 
 from .backoff import Backoff
-from .hosts import CannotRun, ConnectionLost, DeviceLost, Host
+from .hosts import ConnectionLost, DeviceLost, Host
 from .life import Life
 from .link import Link
-from .loading import FindConnector, Held, Loader
-from .runner import Job, fit
+from .loading import FindConnector
+from .runner import Job
+from .shelf import Shelf
 from .watching import ShownLoading
 
 log = logging.getLogger(__name__)
@@ -57,11 +58,7 @@ class Node:
         self._hello = hello(host, tuple(grids), agent)
         self._capacity = capacity
         self._backoff = Backoff()
-        self._loader = Loader(host, find, ShownLoading(self.life, host, self._report))
-        #: One at a time: two downloads share one line, two sessions one memory.
-        self._loading = asyncio.Lock()
-        self._held: dict[str, Held] = {}
-        self._refused: dict[str, m.RefusedModel] = {}
+        self._shelf = Shelf(host, find, ShownLoading(self.life, host, self._report))
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         #: Lease to its answer and the time at which it is void.
@@ -174,28 +171,17 @@ class Node:
     async def _prepare(self, welcome: m.Welcome, link: Link) -> None:
         """Load what is offered, then take jobs."""
         for offered in welcome.models:
-            await self._load(offered.digest)
+            await self._shelf.get(offered.digest)
         names = {offered.digest: offered.model for offered in welcome.models}
-        refused = {names[d]: r.reason for d, r in self._refused.items() if d in names}
+        refused = {names[d]: r.reason for d, r in self._shelf.refused.items() if d in names}
         self.life.models_loaded(refused)
         self._say_presence(ready=True)
         self._report()
         if self._stopping:
             self._leave_if_done()
-        elif refused and not self._held:
+        elif refused and not self._shelf.loaded:
             reasons = " ".join(f"{name}: {reason}" for name, reason in refused.items())
             self._give_up(f"This device cannot run any model of the chosen grids. {reasons}")
-
-    async def _load(self, digest: str) -> Held | None:
-        """The model, loaded at most once; None where this device cannot run it."""
-        async with self._loading:
-            if digest not in self._held and digest not in self._refused:
-                try:
-                    self._held[digest] = await self._loader.load(digest)
-                except CannotRun as error:
-                    log.warning("Refused model %s: %s", digest, error)
-                    self._refused[digest] = m.RefusedModel(digest, fit(str(error)))
-        return self._held.get(digest)
 
     def _say_presence(self, *, ready: bool = False) -> None:
         """Tell the grid whether we take jobs, once it can know what for."""
@@ -203,8 +189,8 @@ class Node:
         if link is None or not self.life.loaded or self._stopping:
             return
         if ready or paused is None:
-            models = tuple(held.loaded for held in self._held.values())
-            link.say(m.Ready(models, tuple(self._refused.values()), self._capacity))
+            refused = tuple(self._shelf.refused.values())
+            link.say(m.Ready(self._shelf.loaded, refused, self._capacity))
         if paused is not None:
             link.say(m.Paused(paused))
 
@@ -267,12 +253,8 @@ class Node:
     async def _work(self, job: Job) -> None:
         lease = job.assign.lease
         try:
-            held = await self._load(job.assign.model)
-            if held is None:
-                reason = self._refused[job.assign.model].reason
-                answer: Any = job.failed("model_unavailable", reason)
-            else:
-                answer = await job.run(held)
+            with self._shelf.used(job.assign.model):
+                answer: Any = await self._run(job)
         except ConnectionLost as error:
             answer = job.failed("model_unavailable", str(error))
         except DeviceLost as error:
@@ -287,6 +269,16 @@ class Node:
             self._lose_device(job.device_lost)
         self._leave_if_done()
         self._report()
+
+    async def _run(self, job: Job) -> m.Result | m.Failed | None:
+        held = await self._shelf.get(job.assign.model)
+        if held is None:
+            reason = self._shelf.refused[job.assign.model].reason
+            return job.failed("model_unavailable", reason)
+        answer = await job.run(held)
+        short = isinstance(answer, m.Failed) and answer.code == "out_of_memory"
+        # With the other models out of its way it may find what it needs.
+        return await job.run(held) if short and await self._shelf.ran_out() else answer
 
     def _answer(self, answer: m.Result | m.Failed, void_at: float) -> None:
         while len(self._answers) >= KEPT_ANSWERS:

@@ -113,11 +113,11 @@ class Job:
         return None if self.stopped else answer
 
     async def _answer(self, held: Held) -> Result | Failed:
-        connector, host = held.connector, self._host
+        connector, manifest, host = held.tested.connector, held.tested.manifest, self._host
         input = msgspec.msgpack.decode(self.assign.input, type=connector.Input)
-        connector.validate(input, held.manifest)
+        connector.validate(input, manifest)
         started = host.monotonic()
-        output = _encode(await connector.run(input, held.manifest, held.runtime, self.emit))
+        output = _encode(await connector.run(input, manifest, held.runtime, self.emit))
         elapsed = host.monotonic() - started
         digest = output_digest(output)
         blob = await self._uploaded(output, digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,11 @@ CONFIG: dict[str, Any] = {
 GOLDEN = TextToImageInput("a red ball", seed=11)
 
 
-def build(library: Path, **config: Any) -> Manifest:
-    """Write the model's folder into ``library``. ``config`` overrides ``CONFIG``."""
+def build(library: Path, work: int = 0, **config: Any) -> Manifest:
+    """Write the model's folder into ``library``. ``config`` overrides ``CONFIG``.
+
+    ``work`` makes each step slow: about 0.1 s on WASM for one.
+    """
     folder = library / ID
     folder.mkdir(parents=True)
     tokenizer = clip_tokenizer()
@@ -50,9 +54,12 @@ def build(library: Path, **config: Any) -> Manifest:
         "guided": True,
         **config,
     }
-    manifest = _manifest(folder, merged, graphs(tokenizer, merged["guided"], two))
+    manifest = _manifest(folder, merged, graphs(tokenizer, merged, work))
     runtime = native(manifest, folder)
-    drawn = asyncio.run(TextToImage().run(GOLDEN, manifest, runtime, Progress()))
+    drawing = TextToImage().run(GOLDEN, manifest, runtime, Progress())
+    # In a thread of its own: where this is called, Playwright's loop may be running.
+    with ThreadPoolExecutor(1) as pool:
+        drawn = pool.submit(asyncio.run, drawing).result()
     golden = Golden(msgspec.to_builtins(GOLDEN), msgspec.to_builtins(drawn))
     manifest = msgspec.structs.replace(manifest, golden=(golden,))
     (folder / "manifest.json").write_bytes(manifest.canonical())
@@ -64,11 +71,11 @@ def native(manifest: Manifest, folder: Path) -> NativeRuntime:
     return NativeRuntime(manifest, manifest.variants[0], folder, threads=1)
 
 
-def graphs(tokenizer: Tokenizer, guided: bool, two: bool) -> Mapping[str, bytes]:
-    rows = 2 if guided else 1
+def graphs(tokenizer: Tokenizer, config: Mapping[str, Any], work: int) -> Mapping[str, bytes]:
+    rows, two = (2 if config["guided"] else 1), config.get("time_ids", False)
     return {
         "text": tiny_graphs.text(tokenizer.get_vocab_size(), rows, two=two),
-        "step": tiny_graphs.step(rows, two=two),
+        "step": tiny_graphs.step(rows, two=two, work=work),
         "decode": tiny_graphs.pixels(small=False),
         "preview": tiny_graphs.pixels(small=True),
     }

@@ -34,6 +34,7 @@ from tabgrid_server.static_files import DIST, StaticAssets
 from tabgrid_wire import messages as m
 from tabgrid_wire.ids import new_id
 from tabgrid_wire.protocol import Connection, Turn
+from tests.support.stage_scripts import SCRIPTS
 
 WALLET = "11111111111111111111111111111111"
 GRID = "text"
@@ -53,31 +54,6 @@ CHUNK = 64 * 1024
 PAGE = """<!doctype html><title>Stage</title>
 <script type="application/json" id="assets">{assets}</script>
 <script type="module" src="/stage.js"></script>"""
-#: Starts workers and keeps what they say; the tests drive it with page.evaluate.
-SCRIPT = """
-const assets = window.assets = JSON.parse(document.getElementById("assets").textContent);
-window.told = [];
-window.begin = (forceBackend, url = assets["worker.js"]) => {
-  const worker = new Worker(url, { type: "module" });
-  worker.onmessage = ({ data }) => window.told.push({ at: performance.now(), ...data });
-  worker.onerror = (event) => window.told.push({ kind: "error", message: event.message });
-  worker.postMessage({ kind: "init", forceBackend, assets });
-  window.worker = worker;
-};
-window.say = (message) => window.worker.postMessage(message);
-window.heard = (kind) => window.told.filter((message) => message.kind === kind);
-window.staged = true;
-"""
-
-#: The worker in a browser that refuses to keep files.
-NO_STORAGE = """
-import "/refuse-storage.js";
-import "{worker}";
-"""
-REFUSE_STORAGE = """
-const refusal = () => Promise.reject(new DOMException("no", "SecurityError"));
-StorageManager.prototype.getDirectory = refusal;
-"""
 
 
 class Stage:
@@ -105,12 +81,16 @@ class Stage:
         self.damaged: set[str] = set()
         #: SHA-256 to the number of bytes after which the next download breaks off.
         self.cut: dict[str, int] = {}
+        #: Logical names of built files that are not found.
+        self.missing: set[str] = set()
         self.hellos: list[m.Hello] = []
         self.readies: list[m.Ready] = []
         self.results: dict[str, Future[m.Result]] = {}
         #: What was uploaded, by digest; and the statuses that the next uploads are answered with.
         self.uploads: dict[str, bytes] = {}
         self.upload_answers: list[int] = []
+        #: Chunks and progress, in order.
+        self.reported: list[m.Chunk | m.Progress] = []
         self._socket: tuple[WebSocket, Connection] | None = None
         #: The connected node said Ready; its page may show so before the frame is here.
         self._ready = threading.Event()
@@ -129,16 +109,24 @@ class Stage:
         self._server.should_exit = True
         self._thread.join(30)
 
-    def assign(self, input: dict[str, Any], upload: str = "") -> m.Result:
-        """Let the connected node do one job; its signed result."""
+    def assign(self, input: dict[str, Any], **options: Any) -> m.Result:
+        """Let the connected node do one job; its signed result. ``options`` of ``Assign``."""
+        _, future = self.begin(input, **options)
+        return future.result(150)
+
+    def begin(self, input: dict[str, Any], **options: Any) -> tuple[str, Future[m.Result]]:
+        """The lease of a job that the node has been given, and its result to come."""
         assert self._ready.wait(30), "no node is ready"
         value = msgspec.convert(input, self.connector.Input)
         job, lease = _identifier("job"), _identifier("lease")
         encoded = msgspec.msgpack.encode(value)
-        assign = m.Assign(lease, job, GRID, self.digest, encoded, 600_000, upload=upload)
+        assign = m.Assign(lease, job, GRID, self.digest, encoded, 600_000, **options)
         self.results[job] = future = Future()
-        asyncio.run_coroutine_threadsafe(self._say(assign), self._loop).result(30)
-        return future.result(150)
+        self.say(assign)
+        return lease, future
+
+    def say(self, message: m.ToNode) -> None:
+        asyncio.run_coroutine_threadsafe(self._say(message), self._loop).result(30)
 
     def output(self, result: m.Result) -> Any:
         return msgspec.msgpack.decode(result.output, type=self.connector.Output)
@@ -148,11 +136,7 @@ class Stage:
     def _app(self) -> ASGIApp:
         routes = [
             Route("/", self._page),
-            Route("/stage.js", lambda _: script(SCRIPT)),
-            Route("/refuse-storage.js", lambda _: script(REFUSE_STORAGE)),
-            Route(
-                "/no-storage.js", lambda _: script(NO_STORAGE.format(worker=assets()["worker.js"]))
-            ),
+            Route("/{script}.js", self._script),
             Route("/api/models/{digest}", self._manifest),
             Route("/weights/{sha256}", self._weights),
             Route("/api/blobs/{digest}", self._upload, methods=["PUT"]),
@@ -177,12 +161,21 @@ class Stage:
                     self.sent[scope["path"]] += len(message.get("body", b""))
                 await send(message)
 
-            await app(scope, receive, counted if scope["type"] == "http" else send)
+            if scope.get("path") in {assets()[name] for name in self.missing}:
+                await PlainTextResponse("missing", 404)(scope, receive, counted)
+            else:
+                await app(scope, receive, counted if scope["type"] == "http" else send)
 
         return observed
 
     async def _page(self, _: Request) -> Response:
         return HTMLResponse(PAGE.format(assets=json.dumps(assets())))
+
+    async def _script(self, request: Request) -> Response:
+        text = SCRIPTS[request.path_params["script"]]
+        return Response(
+            text.replace("{worker}", assets()["worker.js"]), media_type="text/javascript"
+        )
 
     async def _manifest(self, request: Request) -> Response:
         if request.path_params["digest"] != self.digest:
@@ -242,6 +235,8 @@ class Stage:
             case m.Ready():
                 self.readies.append(message)
                 self._ready.set()
+            case m.Chunk() | m.Progress():
+                self.reported.append(message)
             case m.Result():
                 self.results[message.job].set_result(message)
             case m.Failed():
@@ -257,10 +252,6 @@ def assets() -> dict[str, str]:
     """Logical name to URL of everything that was built."""
     names: dict[str, str] = json.loads((DIST / "manifest.json").read_text())
     return {logical: f"/static/dist/{name}" for logical, name in names.items()}
-
-
-def script(text: str) -> Response:
-    return Response(text, media_type="text/javascript")
 
 
 def _identifier(prefix: str) -> str:

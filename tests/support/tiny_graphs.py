@@ -77,7 +77,8 @@ def text(vocabulary: int, rows: int, *, two: bool) -> bytes:
     return g.bytes(inputs, outputs)
 
 
-def step(rows: int, *, two: bool) -> bytes:
+def step(rows: int, *, two: bool, work: int = 0) -> bytes:
+    """``work`` products of large matrices make a step take as long as a real one's."""
     g = Graph(2)
     latents = [1, CHANNELS, "h", "w"]
     inputs: dict[str, tuple[str, list[Any]]] = {
@@ -92,6 +93,8 @@ def step(rows: int, *, two: bool) -> bytes:
     drawn = g("Conv", seen, g.weights(CHANNELS, CHANNELS, 3, 3, scale=0.3), pads=[1, 1, 1, 1])
     meant = _meant(g, inputs, rows, two=two)
     moment = g("Mul", "timestep", g.const([0.001]))
+    if work:
+        moment = g("Add", moment, _toil(g, "timestep", work))
     predicted = g("Tanh", g("Add", g("Add", drawn, meant), moment))
     if rows == 2:
         inputs["guidance"] = ("FLOAT", [1])
@@ -120,6 +123,15 @@ def pixels(*, small: bool) -> bytes:
     return g.bytes(
         {"latents": ("FLOAT", [1, CHANNELS, "h", "w"])}, {"rgba": (rgba, "UINT8", [*side, 4])}
     )
+
+
+def _toil(g: Graph, timestep: str, work: int) -> str:
+    matrix = g.weights(256, 256, scale=0.07)
+    value = g("Mul", matrix, timestep)
+    for _ in range(work):
+        value = g("Tanh", g("MatMul", value, matrix))
+    mean = g("ReduceMean", value, g.const([0, 1], np.int64), keepdims=0)
+    return str(g("Mul", mean, g.const([1e-6])))
 
 
 def _meant(g: Graph, inputs: dict[str, Any], rows: int, *, two: bool) -> str:

@@ -57,8 +57,9 @@ class Gate(Echo):
         emit(0, 2, "first")
         self.running.set()
         await self.gate.wait()
-        if self.error is not None:
-            raise self.error
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
         emit(1, 2, "second", self.chunk)
         emit(1, 2, "second", self.chunk)
         return EchoOutput(input.text * self.times)
@@ -398,6 +399,17 @@ async def test_failures_have_codes(scene: Scene, error: Exception, code: str) ->
         assert isinstance(await peer.receive(), m.Bye)
         with pytest.raises(DeviceLost, match="GPU is gone"):
             await scene.task
+
+
+async def test_a_job_without_memory_is_tried_again_when_other_models_have_made_room() -> None:
+    scene = Scene(manifest_of(), manifest_of("other"))
+    peer = await scene.ready()
+    scene.connector.error = MemoryError()
+    scene.connector.gate.set()
+    await scene.assign(peer)
+    assert isinstance(await peer.receive(), m.Result)
+    assert scene.host.loads[2:] == [(scene.manifests[1].digest(), "unloaded")]
+    await scene.end()
 
 
 @pytest.mark.parametrize("input", [b"", b"\xc1", msgspec.msgpack.encode({"texts": 1})])

@@ -17,6 +17,7 @@ import { Engine, type EngineView } from "./node/engine.js";
 import { InstrumentPanel } from "./node/instrument_panel.js";
 import { MoneyPanel } from "./node/money_panel.js";
 import { chainOf, readPageData, tokenOf } from "./node/page_data.js";
+import { PicturePanel } from "./node/picture_panel.js";
 import { Settings } from "./node/settings.js";
 import { WalletPanel } from "./node/wallet_panel.js";
 import type { Situation } from "./node/words.js";
@@ -27,7 +28,9 @@ class NodePage {
   private readonly settings = new Settings(
     () => this.applyPauses(),
     () => void this.regrid(),
+    () => this.picture.clear(),
   );
+  private readonly picture = new PicturePanel((grid) => this.settings.shown(grid));
   private readonly conditions = new Conditions(() => this.applyPauses());
   private readonly chart = new JobsChart();
   private readonly engine = new Engine({
@@ -35,6 +38,7 @@ class NodePage {
     assets: this.data.assets,
     forceBackend: () => this.settings.backend,
     onChange: (view) => this.heard(view),
+    onPreview: (preview) => void this.picture.draw(preview),
   });
   private readonly panel = new InstrumentPanel(this.data.grids, (does) => {
     if (does === "reload") location.reload();
@@ -170,6 +174,7 @@ class NodePage {
     const canStart = situation.signedIn && situation.grids > 0;
     const running = this.engine.running;
     this.panel.render(situation, { canStart, running, paused: this.pausedByOwner });
+    this.picture.follow(situation.engine.status);
     this.panel.renderHint(situation, this.retryIn());
   }
 

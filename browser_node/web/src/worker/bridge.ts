@@ -9,7 +9,8 @@ import type { Tensor } from "onnxruntime-web";
 import type { FromWorker, NodeSettings, NodeStatus } from "../shared/protocol";
 import { BUILD } from "./build";
 import type { Capability } from "./capability";
-import { type GraphFiles, type Inference, type Model, read } from "./inference";
+import { filesOfGraphs } from "./graph_files";
+import type { Inference, Model } from "./inference";
 import type { WorkerKey } from "./keys";
 import { Socket } from "./socket";
 import type { Storage, WantedFile } from "./storage";
@@ -99,11 +100,21 @@ export class Bridge {
     progress: (done: number, total: number) => void,
   ): Promise<LoadedModel> {
     const { graphs, files, shared, tokenizer } = JSON.parse(wanted) as WantedModel;
-    const all = [...files, ...shared];
-    const contents = await this.storage.files(all, progress);
-    const byPath = new Map(all.map((file, index) => [file.path, contents[index]]));
-    const model = await this.inference.model(graphFiles(graphs, byPath));
-    const json = tokenizer === null ? undefined : byPath.get(tokenizer);
+    const fetched = new Fetched(this.storage, [...files, ...shared], progress);
+    const plan = filesOfGraphs(graphs, files);
+    const common = await fetched.get([...shared, ...plan.common]);
+    const json = tokenizer === null ? undefined : common.get(tokenizer);
+    const model = this.inference.model();
+    try {
+      // One after the other: the largest graph's weights are all that is here twice.
+      for (const graph of plan.graphs) {
+        const contents = new Map([...common, ...(await fetched.get(graph.files))]);
+        await model.open(graph.withContents(contents));
+      }
+    } catch (error) {
+      await model.close();
+      throw error;
+    }
     return new LoadedModel(this.inference, model, json ? new TextTokenizer(json) : null);
   }
 }
@@ -125,7 +136,7 @@ export class LoadedModel {
   }
 
   read(tensor: Tensor): Promise<Uint8Array> {
-    return read(tensor);
+    return this.inference.read(tensor);
   }
 
   hasTokenizer(): boolean {
@@ -142,21 +153,29 @@ export class LoadedModel {
   }
 }
 
-function graphFiles(
-  graphs: Record<string, string>,
-  contents: Map<string, Uint8Array<ArrayBuffer> | undefined>,
-): GraphFiles[] {
-  const onnx = new Set(Object.values(graphs));
-  return Object.entries(graphs).map(([name, path]) => {
-    const model = contents.get(path);
-    if (!model) throw new Error(`the manifest's graph ${path} is not among its files`);
-    // The graph names its external data relative to itself.
-    const folder = path.slice(0, path.lastIndexOf("/") + 1);
-    const external = Array.from(contents).flatMap(([other, data]) =>
-      data && !onnx.has(other) && other.startsWith(folder)
-        ? [{ path: other.slice(folder.length), data }]
-        : [],
-    );
-    return { name, model, external };
-  });
+/** A model's files in several parts, with one progress over all of them. */
+class Fetched {
+  private readonly total: number;
+  private before = 0;
+
+  constructor(
+    private readonly storage: Storage,
+    all: WantedFile[],
+    private readonly progress: (done: number, total: number) => void,
+  ) {
+    this.total = size(all);
+  }
+
+  /** Bytes by path. */
+  async get(files: WantedFile[]): Promise<Map<string, Uint8Array<ArrayBuffer>>> {
+    const contents = await this.storage.files(files, (done) => {
+      this.progress(this.before + done, this.total);
+    });
+    this.before += size(files);
+    return new Map(contents.map((content, index) => [files[index]?.path ?? "", content]));
+  }
+}
+
+function size(files: WantedFile[]): number {
+  return files.reduce((sum, file) => sum + file.size, 0);
 }

@@ -61,9 +61,13 @@ export class DeviceLost extends Error {
   override name = "DeviceLost";
 }
 
+/** An operation on a lost device fails before the browser tells of the loss, if it is busy. */
+const LOSS_IS_TOLD_MS = 2000;
+
 export class Inference {
-  /** Set once the GPU is gone, with the browser's reason. */
-  lost = "";
+  private device: GPUDevice | null = null;
+  /** Resolves once the GPU is gone, with the browser's reason. */
+  private loss: Promise<string> | null = null;
 
   private constructor(
     private readonly ort: Ort,
@@ -99,26 +103,36 @@ export class Inference {
       requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
       requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),
     });
-    this.ort.env.webgpu.device = device;
-    void device.lost.then(({ reason, message }) => {
-      if (reason === "destroyed") return;
-      this.lost = message || "The graphics device was lost.";
-      lost(this.lost);
-    });
+    this.device = device;
+    this.loss = device.lost.then(({ message }) => message || "The graphics device was lost.");
+    void this.loss.then(lost);
   }
 
-  async model(graphs: GraphFiles[]): Promise<Model> {
-    const sessions = new Map<string, InferenceSession>();
+  /** A model without graphs yet. */
+  model(): Model {
+    return new Model(this);
+  }
+
+  session({ model, external }: GraphFiles): Promise<InferenceSession> {
+    return this.ort.InferenceSession.create(model, { ...this.options(), externalData: external });
+  }
+
+  /** What really went wrong where `error` was thrown. */
+  async cause(error: unknown): Promise<unknown> {
+    if (!this.loss) return error;
+    const later = new Promise<null>((resolve) => setTimeout(resolve, LOSS_IS_TOLD_MS, null));
+    const message = await Promise.race([this.loss, later]);
+    return message === null ? error : new DeviceLost(message);
+  }
+
+  /** The values as bytes; fetched from the GPU where they are there. */
+  async read(tensor: Tensor): Promise<Uint8Array> {
     try {
-      for (const { name, model, external } of graphs) {
-        const options = { ...this.options(), externalData: external };
-        sessions.set(name, await this.ort.InferenceSession.create(model, options));
-      }
+      const data = (await tensor.getData()) as Float32Array;
+      return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
     } catch (error) {
-      for (const session of sessions.values()) await session.release();
-      throw error;
+      throw await this.cause(error);
     }
-    return new Model(sessions, this);
   }
 
   /** A tensor of `bytes`, row-major and little-endian; throws RangeError where sizes differ. */
@@ -130,24 +144,30 @@ export class Inference {
   }
 
   private options(): InferenceSession.SessionOptions {
-    const gpu = this.capability.backend === "webgpu";
+    const { device } = this;
     return {
-      executionProviders: [this.capability.backend],
+      // Only named here is the device used, with its limits: what `env` holds is not.
+      executionProviders: [device ? { name: "webgpu", device } : "wasm"],
       graphOptimizationLevel: "all",
+      // Below errors it tells which nodes stay on the CPU, at every start.
+      logSeverityLevel: 3,
       // A loop that feeds outputs back then moves nothing over the bus.
-      ...(gpu ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
+      ...(device ? { preferredOutputLocation: "gpu-buffer" as const } : {}),
     };
   }
 }
 
 /** The sessions of one variant, run one at a time: ONNX Runtime Web allows no more. */
 export class Model {
+  private readonly sessions = new Map<string, InferenceSession>();
   private tail: Promise<unknown> = Promise.resolve();
 
-  constructor(
-    private readonly sessions: Map<string, InferenceSession>,
-    private readonly inference: Inference,
-  ) {}
+  constructor(private readonly inference: Inference) {}
+
+  /** Opens one more graph. What its files hold is ONNX Runtime's from then on. */
+  async open(graph: GraphFiles): Promise<void> {
+    this.sessions.set(graph.name, await this.inference.session(graph));
+  }
 
   /** Runs a graph; [name, tensor] of every output, on the device that made it. */
   async run(graph: string, names: string[], tensors: Tensor[]): Promise<[string, Tensor][]> {
@@ -163,7 +183,7 @@ export class Model {
     try {
       return Object.entries(await turn);
     } catch (error) {
-      throw this.inference.lost ? new DeviceLost(this.inference.lost) : error;
+      throw await this.inference.cause(error);
     }
   }
 
@@ -172,12 +192,6 @@ export class Model {
     for (const session of this.sessions.values()) await session.release();
     this.sessions.clear();
   }
-}
-
-/** The values as bytes; fetched from the GPU where they are there. */
-export async function read(tensor: Tensor): Promise<Uint8Array> {
-  const data = (await tensor.getData()) as Float32Array;
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
 /** The file name of the build for a backend, as web/bundle/main.mjs names it. */

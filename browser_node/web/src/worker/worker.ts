@@ -20,7 +20,8 @@ function fatal(error: unknown): void {
   // Of a Python traceback the last line says what happened; the rest is in the console.
   // (A group of errors draws a frame around its traceback.)
   const lines = text.split("\n").map((line) => line.replace(/^[\s|+-]+/, "").trimEnd());
-  const message = lines.filter((line) => line !== "").at(-1) ?? text;
+  const last = lines.filter((line) => line !== "").at(-1) ?? text;
+  const message = last.replace(/^(\w+\.)+\w+: /, ""); // the error's class
   post({ kind: "fatal", message: message.slice(0, 500), next });
 }
 

@@ -20,6 +20,7 @@ import type { WorkerIdentity } from "../../wallet/sign_in.js";
 export type EngineState = "off" | "booting" | "running" | "recycling" | "duplicate" | "gave-up";
 export type Capability = Extract<FromWorker, { kind: "capability" }>;
 export type Boot = Extract<FromWorker, { kind: "boot" }>;
+type Preview = Extract<FromWorker, { kind: "preview" }>;
 
 export interface Wanted {
   readonly grids: readonly string[];
@@ -47,6 +48,8 @@ export interface EngineOptions {
   /** Asked for each fresh worker; null: the worker chooses. */
   forceBackend(): Backend | null;
   onChange(view: EngineView): void;
+  /** Of the job that the last status named. */
+  onPreview(preview: Preview): void;
 }
 
 interface Waiting {
@@ -196,6 +199,9 @@ export class Engine {
         this.show({ ...this.view, state: "running", status: message.status });
         this.tellPause();
         if (message.status.state === "stopped") this.stoppedByItself(message.status.message);
+        break;
+      case "preview":
+        if (this.wanted) this.options.onPreview(message);
         break;
       case "duplicate":
         this.end("duplicate", "");

@@ -102,6 +102,8 @@ export class InstrumentPanel {
     if (title) setText(title, shown.title);
     if (text) setText(text, shown.text);
     setData(place, "tone", shown.tone);
+    // What only informs waits its turn in a screen reader.
+    place.role = shown.tone === "" ? "status" : "alert";
     button("notice-action").hidden = shown.action === undefined;
     setText(button("notice-action"), shown.action?.label ?? "");
   }

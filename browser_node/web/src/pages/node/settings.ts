@@ -3,9 +3,11 @@
 import { byId, setText } from "../../lib/dom.js";
 import type { Backend, NodeSettings } from "../../shared/protocol.js";
 import { html, recall, remember } from "./dom.js";
+import type { Shown } from "./picture_panel.js";
 
 const SETTINGS_KEY = "tabgrid.settings";
 const GRIDS_KEY = "tabgrid.grids";
+const SHOWN_KEY = "tabgrid.shown";
 
 interface Kept {
   backend: string;
@@ -22,12 +24,14 @@ const fields = {
 };
 
 export class Settings {
-  /** `onChange` after every change; `onGrids` also when the chosen grids changed. */
+  /** `onChange` after every change; `onGrids` and `onShown` when those have changed. */
   constructor(
     private readonly onChange: () => void,
     private readonly onGrids: () => void,
+    private readonly onShown: () => void,
   ) {
     this.restore();
+    for (const choice of shownChoices()) choice.addEventListener("change", this.shownChanged);
     for (const field of Object.values(fields)) field().addEventListener("change", this.changed);
     for (const box of gridBoxes()) box.addEventListener("change", this.gridsChanged);
     const most = navigator.hardwareConcurrency || 1;
@@ -38,6 +42,12 @@ export class Settings {
 
   get grids(): string[] {
     return gridBoxes().filter((box) => box.checked).map((box) => box.value);
+  }
+
+  /** What the owner sees of a grid's pictures. */
+  shown(grid: string): Shown {
+    const choice = shownChoices().find((one) => one.dataset.shown === grid);
+    return choice?.value === "clear" || choice?.value === "nothing" ? choice.value : "blurred";
   }
 
   get node(): NodeSettings {
@@ -71,6 +81,12 @@ export class Settings {
     this.onGrids();
   };
 
+  private readonly shownChanged = (): void => {
+    const kept = shownChoices().map((choice) => [choice.dataset.shown, choice.value] as const);
+    remember(SHOWN_KEY, Object.fromEntries(kept));
+    this.onShown();
+  };
+
   private restore(): void {
     const kept = recall(SETTINGS_KEY) as Partial<Kept> | null;
     if (kept) {
@@ -82,11 +98,20 @@ export class Settings {
     const grids = recall(GRIDS_KEY);
     const chosen = new Set(Array.isArray(grids) ? grids : []);
     for (const box of gridBoxes()) box.checked = chosen.has(box.value);
+    const shown = (recall(SHOWN_KEY) ?? {}) as Record<string, unknown>;
+    for (const choice of shownChoices()) {
+      const kept = shown[choice.dataset.shown ?? ""];
+      if (kept === "clear" || kept === "nothing") choice.value = kept;
+    }
   }
 }
 
 function gridBoxes(): HTMLInputElement[] {
   return [...document.querySelectorAll<HTMLInputElement>('[data-grid] input[type="checkbox"]')];
+}
+
+function shownChoices(): HTMLSelectElement[] {
+  return [...document.querySelectorAll<HTMLSelectElement>("select[data-shown]")];
 }
 
 /** A whole number of at least 1, else null: an empty or odd field means the default. */

@@ -136,8 +136,8 @@ function webgpu({ engine, gpu, chosenWasm }: Situation): Notice | null {
   const capability = engine.capability;
   if (capability ? capability.backend === "webgpu" : gpu) return null;
   const reason = sentence(capability?.reason ?? "This browser has no WebGPU");
-  const text = `${reason} This tab computes with WASM on the processor; a graphics processor would earn more.`;
-  return { title: "No WebGPU here.", text, tone: "waiting" };
+  const text = `${reason} That works well; a graphics processor would earn more.`;
+  return { title: "This tab computes on the processor.", text, tone: "" };
 }
 
 /** A claim's state for its owner: the state's own word, then what it means. */
