@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -64,6 +65,15 @@ def verify_models(folder: Path, ids: tuple[str, ...]) -> None:
 @click.option("--licence", help="SPDX expression of the weights' licence.")
 @click.option("--licence-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--max-tokens", default=0, show_default="the model's", help="Read no more than this.")
+@click.option(
+    "--size", "sizes", multiple=True, help="Of pictures, like 512x512; the default first."
+)
+@click.option("--steps", default=0, show_default="the family's", help="To draw a picture in.")
+@click.option("--max-steps", default=0, show_default="the family's", help="Offer no more.")
+@click.option("--guidance", type=float, help="1: the network is not guided.")
+@click.option("--scheduler", default="", help="euler, ddim or lcm.  [default: the model's own]")
+@click.option("--variant", "variants", multiple=True, help="fp32, fp16, q8, q4; the best first.")
+@click.option("--prompt", "prompts", multiple=True, help="Of the kind that the model knows.")
 def add_model(
     folder: Path,
     source: str,
@@ -73,11 +83,12 @@ def add_model(
     licence: str | None,
     licence_file: Path | None,
     max_tokens: int,
+    **pictures: Any,
 ) -> None:
     """Export a model into the library.
 
-    SOURCE is a folder or a hub id of sentence-transformers, or the recipe.toml of a model
-    that was exported before. Needs the extra 'export'.
+    SOURCE is a folder or a hub id of sentence-transformers or diffusers, or the recipe.toml
+    of a model that was exported before. Needs the extra 'export'.
     """
     try:
         require_tools()
@@ -98,6 +109,7 @@ def add_model(
                 source=source if not Path(source).is_dir() else name,
                 weights=source,
                 max_tokens=max_tokens,
+                pictures=recipe.Pictures(**{k: v for k, v in pictures.items() if v}),
             )
         folder.mkdir(parents=True, exist_ok=True)
         manifest = add.add(chosen, folder, licence_file)

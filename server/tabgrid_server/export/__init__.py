@@ -9,7 +9,15 @@ from __future__ import annotations
 import importlib.util
 
 #: Import name to what brings it, in the order in which a person would miss them.
-NEEDED = ("torch", "optimum", "onnx", "onnxruntime", "sentence_transformers", "tokenizers")
+NEEDED = (
+    "torch",
+    "optimum",
+    "onnx",
+    "onnxruntime",
+    "sentence_transformers",
+    "diffusers",
+    "tokenizers",
+)
 
 
 class ExportError(Exception):

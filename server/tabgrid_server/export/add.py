@@ -11,8 +11,8 @@ import msgspec
 from tabgrid_models import catalogue
 from tabgrid_models.manifest import Manifest
 
-from . import ExportError, embeddings
-from .recipe import Recipe, dump, find_weights, tools
+from . import ExportError, diffusion, embeddings
+from .recipe import PICTURE_TOOLS, TOOLS, Recipe, dump, find_weights, tools
 
 CARD = """# {title}
 
@@ -24,11 +24,7 @@ CARD = """# {title}
 {facts}
 ## What was changed
 
-Pooling and normalising are part of the graph. Matrices are stored as 8-bit integers with one
-scale per {block} values and become float32 when a session opens, so every backend computes in
-float32. On {texts} texts in many languages, some nearly empty and some longer than the model
-reads, the cosine to the original's vectors is at least {cosine_min} and {cosine_mean} on average.
-
+{changes}
 `recipe.toml` makes these files again: `tabgrid models add recipe.toml`.
 """
 
@@ -40,9 +36,10 @@ def add(recipe: Recipe, library: Path, licence_file: Path | None = None) -> Mani
     with tempfile.TemporaryDirectory(dir=library, prefix=".new-") as new:
         folder = Path(new) / recipe.id
         folder.mkdir()
-        manifest = embeddings.export(recipe, source, folder)
+        export = diffusion.export if _draws(source) else embeddings.export
+        manifest = export(recipe, source, folder)
         catalogue.validate(manifest)
-        _write_papers(recipe, manifest, folder, licence)
+        _write_papers(recipe, manifest, source, folder, licence)
         final = library / recipe.id
         if final.exists():
             final.rename(Path(new) / "old")
@@ -60,25 +57,25 @@ def _licence(source: Path, given: Path | None, existing: Path) -> str:
     )
 
 
-def _write_papers(recipe: Recipe, manifest: Manifest, folder: Path, licence: str) -> None:
+def _write_papers(
+    recipe: Recipe, manifest: Manifest, source: Path, folder: Path, licence: str
+) -> None:
     pretty = msgspec.json.format(manifest.canonical(), indent=1)
     (folder / "manifest.json").write_bytes(pretty + b"\n")
-    made = msgspec.structs.replace(recipe, tools=tools())
+    names = PICTURE_TOOLS if _draws(source) else TOOLS
+    made = msgspec.structs.replace(recipe, tools=tools(names))
     (folder / "recipe.toml").write_text(dump(made), encoding="utf-8")
     (folder / "LICENSE").write_text(licence, encoding="utf-8")
     if recipe.notice:
         (folder / "NOTICE").write_text(recipe.notice.rstrip() + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(_card(recipe, manifest), encoding="utf-8")
+    (folder / "README.md").write_text(_card(recipe, manifest, source), encoding="utf-8")
 
 
-def _card(recipe: Recipe, manifest: Manifest) -> str:
-    variant = manifest.variants[0]
-    size = catalogue.download_bytes(manifest, variant) / 1e6
-    facts = (
-        f"- Dimensions: {manifest.config['dimensions']}\n"
-        f"- Reads at most {manifest.config['max_tokens']} tokens of a text\n"
-        f"- Download: {size:.1f} MB; memory: about {variant.memory_mib} MiB\n"
-    )
+def _card(recipe: Recipe, manifest: Manifest, source: Path) -> str:
+    if _draws(source):
+        facts, changes = diffusion.facts(manifest), diffusion.changes(recipe, manifest, source)
+    else:
+        facts, changes = embeddings.facts(manifest), embeddings.changes(recipe, manifest)
     return CARD.format(
         title=manifest.title,
         description=manifest.description,
@@ -87,8 +84,10 @@ def _card(recipe: Recipe, manifest: Manifest) -> str:
         and_notice=" and NOTICE" if recipe.notice else "",
         connector=manifest.connector,
         facts=facts,
-        block=recipe.block,
-        texts=round(variant.quality["texts"]),
-        cosine_min=variant.quality["cosine_min"],
-        cosine_mean=variant.quality["cosine_mean"],
+        changes=changes,
     )
+
+
+def _draws(source: Path) -> bool:
+    """Whether the folder is one of diffusers; else it should be of sentence-transformers."""
+    return (source / diffusion.INDEX).is_file()

@@ -6,8 +6,6 @@ import asyncio
 import json
 import math
 import struct
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +14,12 @@ from typing import Any
 import msgspec
 import onnx
 
+from tabgrid_models import catalogue
 from tabgrid_models.connectors import connector
-from tabgrid_models.connectors.embeddings import EmbeddingsInput
+from tabgrid_models.connectors.embeddings import MAX_PADDED_TOKENS, EmbeddingsInput
 from tabgrid_models.manifest import Golden, Manifest, Variant
 
-from . import ExportError, corpus, graph, weights
+from . import ExportError, corpus, graph, memory, shards, weights
 from .native import NativeRuntime
 from .recipe import Recipe, describe_file
 
@@ -39,6 +38,14 @@ GOLDEN = (
 )
 
 
+CHANGES = """\
+Pooling and normalising are part of the graph. Matrices are stored as 8-bit integers with one
+scale per {block} values and become float32 when a session opens, so every backend computes in
+float32. On {texts} texts in many languages, some nearly empty and some longer than the model
+reads, the cosine to the original's vectors is at least {cosine_min} and {cosine_mean} on average.
+"""
+
+
 class Original(msgspec.Struct, frozen=True):
     """What the source folder says about itself."""
 
@@ -53,8 +60,7 @@ def export(recipe: Recipe, source: Path, folder: Path) -> Manifest:
     model = _encoder(source, recipe.opset)
     graph.finish(model, original.pooling, original.dimensions)
     weights.quantise(model, recipe.block)
-    onnx.checker.check_model(model)
-    files = weights.save(model, folder, "model-q8")
+    files = shards.save(model, folder, "model-q8")
     _write_tokenizer(source, folder)
     manifest = Manifest(
         id=recipe.id,
@@ -103,6 +109,25 @@ def inspect(source: Path, max_tokens: int = 0) -> Original:
     if not limit:
         raise ExportError(f"{source} does not say how many tokens it reads; pass --max-tokens.")
     return Original(pooling["word_embedding_dimension"], limit, known[modes[0]])
+
+
+def facts(manifest: Manifest) -> str:
+    return (
+        f"- Dimensions: {manifest.config['dimensions']}\n"
+        f"- Reads at most {manifest.config['max_tokens']} tokens of a text\n"
+        f"- Download: {catalogue.download_bytes(manifest, manifest.variants[0]) / 1e6:.1f} MB; "
+        f"memory: about {manifest.variants[0].memory_mib} MiB\n"
+    )
+
+
+def changes(recipe: Recipe, manifest: Manifest) -> str:
+    quality = manifest.variants[0].quality
+    return CHANGES.format(
+        block=recipe.block,
+        texts=round(quality["texts"]),
+        cosine_min=quality["cosine_min"],
+        cosine_mean=quality["cosine_mean"],
+    )
 
 
 def reference(source: Path, texts: Sequence[str], max_tokens: int) -> list[list[float]]:
@@ -161,15 +186,10 @@ def _golden(manifest: Manifest, folder: Path) -> tuple[Golden, ...]:
 
 
 def _memory_mib(manifest: Manifest, folder: Path) -> int:
-    """Peak of a process that runs the largest micro-batch, less what it was before loading."""
-    with tempfile.NamedTemporaryFile("wb", suffix=".json") as file:
-        file.write(manifest.canonical())
-        file.flush()
-        command = [sys.executable, "-m", "tabgrid_server.export.memory", file.name, str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        raise ExportError(f"Memory could not be measured: {done.stderr.strip()[-300:]}")
-    return int(done.stdout)
+    """What the largest micro-batch needs."""
+    limit = manifest.config["max_tokens"]
+    full = EmbeddingsInput(("grid " * limit,) * (MAX_PADDED_TOKENS // limit))
+    return memory.measure(manifest, manifest.variants[0], folder, full)
 
 
 def _encoder(source: Path, opset: int) -> onnx.ModelProto:

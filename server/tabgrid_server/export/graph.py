@@ -6,13 +6,14 @@ every backend has (Mul, ReduceSum, Sqrt, Clip, Div), so that no data leaves the 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from . import ExportError
+from .surgery import FLOAT, Nodes, declare_outputs, strip
 
 Pooling = Literal["mean", "cls"]
 
@@ -50,46 +51,24 @@ def drop_token_types(model: onnx.ModelProto) -> None:
     graph.input.remove(given[0])
 
 
-def strip(model: onnx.ModelProto) -> None:
-    """Remove what tells of the machine that exported it, and what no runtime reads."""
-    model.doc_string = model.graph.doc_string = ""
-    del model.metadata_props[:]
-    del model.graph.value_info[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-
-
 def _pool(model: onnx.ModelProto, pooling: Pooling, dimensions: int) -> None:
-    graph = model.graph
-    hidden = graph.output[0].name
-    _constant(model, "pool.tokens", np.array([1], np.int64))
+    hidden = model.graph.output[0].name
+    nodes = Nodes(model)
+    nodes.constant("pool.tokens", [1], np.int64)
     if pooling == "mean":
         # The mean and the sum have the same direction, and only that is kept.
-        _constant(model, "pool.last", np.array([2], np.int64))
-        _node(model, "Cast", ["attention_mask"], "pool.mask", to=onnx.TensorProto.FLOAT)
-        _node(model, "Unsqueeze", ["pool.mask", "pool.last"], "pool.column")
-        _node(model, "Mul", [hidden, "pool.column"], "pool.kept")
-        _node(model, "ReduceSum", ["pool.kept", "pool.tokens"], "pool.vector", keepdims=0)
+        nodes.constant("pool.last", [2], np.int64)
+        nodes("Cast", ["attention_mask"], "pool.mask", to=FLOAT)
+        nodes("Unsqueeze", ["pool.mask", "pool.last"], "pool.column")
+        nodes("Mul", [hidden, "pool.column"], "pool.kept")
+        nodes("ReduceSum", ["pool.kept", "pool.tokens"], "pool.vector", keepdims=0)
     else:
-        _constant(model, "pool.first", np.array(0, np.int64))
-        _node(model, "Gather", [hidden, "pool.first"], "pool.vector", axis=1)
-    _constant(model, "pool.least", np.array(1e-12, np.float32))
-    _node(model, "Mul", ["pool.vector", "pool.vector"], "pool.squares")
-    _node(model, "ReduceSum", ["pool.squares", "pool.tokens"], "pool.square", keepdims=1)
-    _node(model, "Sqrt", ["pool.square"], "pool.length")
-    _node(model, "Clip", ["pool.length", "pool.least"], "pool.divisor")
-    _node(model, "Div", ["pool.vector", "pool.divisor"], "embeddings")
-    del graph.output[:]
-    shape: list[str | int | None] = ["texts", dimensions]
-    graph.output.append(helper.make_tensor_value_info("embeddings", onnx.TensorProto.FLOAT, shape))
-
-
-def _constant(model: onnx.ModelProto, name: str, value: np.ndarray) -> None:
-    model.graph.initializer.append(numpy_helper.from_array(value, name))
-
-
-def _node(
-    model: onnx.ModelProto, operator: str, inputs: list[str], output: str, **attributes: Any
-) -> None:
-    model.graph.node.append(helper.make_node(operator, inputs, [output], output, **attributes))
+        nodes.constant("pool.first", 0, np.int64)
+        nodes("Gather", [hidden, "pool.first"], "pool.vector", axis=1)
+    nodes.constant("pool.least", 1e-12)
+    nodes("Mul", ["pool.vector", "pool.vector"], "pool.squares")
+    nodes("ReduceSum", ["pool.squares", "pool.tokens"], "pool.square", keepdims=1)
+    nodes("Sqrt", ["pool.square"], "pool.length")
+    nodes("Clip", ["pool.length", "pool.least"], "pool.divisor")
+    nodes("Div", ["pool.vector", "pool.divisor"], "embeddings")
+    declare_outputs(model, ("embeddings", FLOAT, ("texts", dimensions)))

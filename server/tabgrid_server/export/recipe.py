@@ -11,6 +11,7 @@ import importlib.metadata
 import importlib.util
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,26 @@ from . import ExportError
 
 #: Distributions whose version may change a byte of the result.
 TOOLS = ("torch", "transformers", "optimum", "optimum-onnx", "onnx", "onnxruntime")
+#: What diffusion models are made with besides.
+PICTURE_TOOLS = (*TOOLS, "diffusers")
+
+
+class Pictures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a person may choose for a model that draws; silence means the model's own."""
+
+    #: "512x512", width first; the first is the default.
+    sizes: tuple[str, ...] = ()
+    steps: int = 0
+    max_steps: int = 0
+    #: 1 or less: the network is not guided.
+    guidance: float | None = None
+    #: "euler", "ddim" or "lcm".
+    scheduler: str = ""
+    #: What to make, the best first.
+    variants: tuple[str, ...] = ("fp16", "q8", "fp32", "q4")
+    #: Prompts of the kind that the model knows: quality is measured on them, and the small
+    #: previews are fitted to their pictures.
+    prompts: tuple[str, ...] = ()
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +60,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_tokens: int = 0
     opset: int = 18
     block: int = 32
+    pictures: Pictures = Pictures()
     tools: dict[str, str] = {}
 
 
@@ -50,19 +72,31 @@ def load(path: Path) -> Recipe:
 
 
 def dump(recipe: Recipe) -> str:
-    """As TOML. Its basic strings are those of JSON, so no library is needed."""
+    """As TOML. Its basic strings and lists are those of JSON, so no library is needed."""
     fields = msgspec.to_builtins(recipe)
-    tools = fields.pop("tools")
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
-    lines += ["", "[tools]"]
-    lines += [f"{json.dumps(name)} = {json.dumps(version)}" for name, version in tools.items()]
+    chosen = {
+        name: getattr(recipe.pictures, name)
+        for name in Pictures.__struct_fields__
+        if getattr(recipe.pictures, name) != getattr(Pictures(), name)
+    }
+    tables = {"pictures": chosen, "tools": fields.pop("tools")}
+    del fields["pictures"]
+    lines = [f"{name} = {_value(value)}" for name, value in fields.items()]
+    for table, entries in tables.items():
+        if entries:
+            lines += ["", f"[{table}]"]
+            lines += [f"{json.dumps(name)} = {_value(value)}" for name, value in entries.items()]
     head = "# Makes the files beside it: tabgrid models add recipe.toml\n"
     return head + "\n".join(lines) + "\n"
 
 
-def tools() -> dict[str, str]:
+def _value(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def tools(names: Sequence[str] = TOOLS) -> dict[str, str]:
     """Versions of what exports. Local parts (+cpu) say how, not what; they are left out."""
-    return {name: importlib.metadata.version(name).split("+")[0] for name in TOOLS}
+    return {name: importlib.metadata.version(name).split("+")[0] for name in names}
 
 
 def find_weights(weights: str) -> Path:

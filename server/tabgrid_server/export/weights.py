@@ -1,75 +1,114 @@
-"""Smaller weights, and files that a tab can take.
+"""Smaller weights that become float32 again when a session opens.
 
-Weights are kept as int8 with one float32 scale per block of 32, and made float32 again by
-Cast, Mul and Reshape. All three have only constants as inputs, so every ONNX Runtime folds
-them while it opens the session: what runs afterwards is the float32 graph, at its speed, with
-its numbers on every backend. (DequantizeLinear would say the same, but ONNX Runtime refuses
-to fold it by default: 2.5 times slower on CPU, 4 times on WASM for one text. MatMulNBits has
+Weights are kept as integers of 8 or 4 bits with one float32 scale per block of 32, and made
+float32 again by nodes that have only constants as inputs, so every ONNX Runtime folds them
+while it opens the session: what runs afterwards is the float32 graph, at its speed, with its
+numbers on every backend. (DequantizeLinear would say the same, but ONNX Runtime refuses to
+fold it by default: 2.5 times slower on CPU, 4 times on WASM for one text. MatMulNBits has
 other kernels, and other numbers, on each backend.)
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import onnx
-from onnx import external_data_helper, helper, numpy_helper
+from onnx import numpy_helper
 
-from tabgrid_models.manifest import MAX_SHARD
-
-from . import ExportError
+from .surgery import FLOAT, Nodes
 
 #: Values that share a scale: measured for MiniLM, one scale per column keeps cosine 0.9959
 #: at 23.0 MB, blocks of 64 keep 0.9993 at 24.4 MB, of 32 keep 0.9994 at 25.8 MB.
 BLOCK = 32
 #: Smaller tensors gain nothing worth a node.
 LEAST_VALUES = 16 * 1024
-#: In a sharded model everything smaller stays inside the ``.onnx`` file.
-INLINE_BYTES = 1024
+#: What stands for zero in four bits.
+MIDDLE = 8
 
 
-def quantise(model: onnx.ModelProto, block: int = BLOCK) -> int:
-    """Make the matrices of MatMul and Gather 8-bit in place; returns how many there were."""
-    graph = model.graph
-    matrices = {
+def quantise(
+    model: onnx.ModelProto, block: int = BLOCK, bits: int = 8, least: int = LEAST_VALUES
+) -> int:
+    """Make the weights of products, lookups and convolutions small, in place.
+
+    ``bits`` is 8 or 4. Returns how many tensors it changed.
+    """
+    large = {
         tensor.name: tensor
-        for tensor in graph.initializer
-        if tensor.data_type == onnx.TensorProto.FLOAT
-        and len(tensor.dims) == 2
-        and tensor.dims[0] * tensor.dims[1] >= LEAST_VALUES
+        for tensor in model.graph.initializer
+        if tensor.data_type == FLOAT
+        and len(tensor.dims) > 1
+        and np.prod(tensor.dims, dtype=np.int64) >= least
     }
     #: Name to the axis along which products are summed, or a row is read.
-    axes: dict[str, int] = {}
-    for node in graph.node:
-        if node.op_type == "MatMul" and node.input[1] in matrices:
-            axes[node.input[1]] = 0
-        elif node.op_type == "Gather" and node.input[0] in matrices:
-            axes[node.input[0]] = 1
-    nodes = []
+    axes = {name: axis for name, axis in _weights(model.graph) if name in large}
+    nodes = Nodes(model, front=True)
     for name, axis in axes.items():
-        nodes += _replace(graph, matrices[name], axis, block)
-    for node in reversed(nodes):
-        graph.node.insert(0, node)
+        tensor = large[name]
+        values = numpy_helper.to_array(tensor)
+        shape = values.shape
+        if values.ndim > 2:
+            values = values.reshape(shape[0], -1)
+        model.graph.initializer.remove(tensor)
+        (_as_bytes if bits == 8 else _as_nibbles)(nodes, name, values, axis, block, shape)
     return len(axes)
 
 
-def _replace(
-    graph: onnx.GraphProto, tensor: onnx.TensorProto, axis: int, block: int
-) -> list[onnx.NodeProto]:
-    """Swap a matrix for its 8-bit parts; returns the nodes that make it again."""
-    name, matrix = tensor.name, numpy_helper.to_array(tensor)
+def _weights(graph: onnx.GraphProto) -> Iterator[tuple[str, int]]:
+    for node in graph.node:
+        if node.op_type == "MatMul":
+            yield node.input[1], 0
+        elif node.op_type == "Gather":
+            yield node.input[0], 1
+        elif node.op_type == "Gemm":
+            transposed = any(a.name == "transB" and a.i for a in node.attribute)
+            yield node.input[1], 1 if transposed else 0
+        elif node.op_type == "Conv":
+            # Everything that one output channel sums.
+            yield node.input[1], 1
+
+
+def _as_bytes(
+    nodes: Nodes, name: str, matrix: np.ndarray, axis: int, block: int, shape: tuple[int, ...]
+) -> None:
     values, scales = to_blocks(matrix, axis, block)
-    graph.initializer.remove(tensor)
-    shape = np.array(matrix.shape, np.int64)
-    for suffix, array in (("values", values), ("scales", scales), ("shape", shape)):
-        graph.initializer.append(numpy_helper.from_array(array, f"{name}.{suffix}"))
-    cast, scaled = f"{name}.cast", f"{name}.scaled"
-    return [
-        helper.make_node("Cast", [f"{name}.values"], [cast], cast, to=onnx.TensorProto.FLOAT),
-        helper.make_node("Mul", [cast, f"{name}.scales"], [scaled], scaled),
-        helper.make_node("Reshape", [scaled, f"{name}.shape"], [name], f"{name}.reshape"),
-    ]
+    nodes.constant(f"{name}.values", values, np.int8)
+    nodes.constant(f"{name}.scales", scales)
+    nodes.constant(f"{name}.shape", shape, np.int64)
+    nodes("Cast", [f"{name}.values"], f"{name}.cast", to=FLOAT)
+    nodes("Mul", [f"{name}.cast", f"{name}.scales"], f"{name}.scaled")
+    nodes("Reshape", [f"{name}.scaled", f"{name}.shape"], name)
+
+
+def _as_nibbles(
+    nodes: Nodes, name: str, matrix: np.ndarray, axis: int, block: int, shape: tuple[int, ...]
+) -> None:
+    """Two values a byte: the first half of all in the low bits, the second in the high."""
+    values, scales = to_nibbles(matrix, axis, block)
+    flat = values.reshape(-1)
+    flat = np.append(flat, np.zeros(flat.size % 2, np.uint8))
+    low, high = np.split(flat, 2)
+    nodes.constant(f"{name}.values", low | high << 4, np.uint8)
+    nodes.constant(f"{name}.scales", scales)
+    nodes.constant(f"{name}.blocks", values.shape, np.int64)
+    nodes.constant(f"{name}.shape", shape, np.int64)
+    nodes.constant(f"{name}.mask", 15, np.uint8)
+    nodes.constant(f"{name}.four", 4, np.uint8)
+    nodes.constant(f"{name}.middle", MIDDLE)
+    nodes("BitwiseAnd", [f"{name}.values", f"{name}.mask"], f"{name}.low")
+    nodes("BitShift", [f"{name}.values", f"{name}.four"], f"{name}.high", direction="RIGHT")
+    nodes("Concat", [f"{name}.low", f"{name}.high"], f"{name}.flat", axis=0)
+    nodes("Cast", [f"{name}.flat"], f"{name}.cast", to=FLOAT)
+    nodes("Sub", [f"{name}.cast", f"{name}.middle"], f"{name}.signed")
+    whole = f"{name}.signed"
+    if values.size % 2:
+        nodes.constant(f"{name}.start", [0], np.int64)
+        nodes.constant(f"{name}.end", [values.size], np.int64)
+        whole = nodes("Slice", [whole, f"{name}.start", f"{name}.end"], f"{name}.whole")
+    nodes("Reshape", [whole, f"{name}.blocks"], f"{name}.blocked")
+    nodes("Mul", [f"{name}.blocked", f"{name}.scales"], f"{name}.scaled")
+    nodes("Reshape", [f"{name}.scaled", f"{name}.shape"], name)
 
 
 def to_blocks(matrix: np.ndarray, axis: int, block: int) -> tuple[np.ndarray, np.ndarray]:
@@ -78,47 +117,30 @@ def to_blocks(matrix: np.ndarray, axis: int, block: int) -> tuple[np.ndarray, np
     Both have a dimension more than ``matrix``: values (…, blocks, block, …), scales
     (…, blocks, 1, …), so that values x scales reshapes to the matrix.
     """
-    size = matrix.shape[axis]
-    if size % block:
-        block = size
-    split = [*matrix.shape[:axis], size // block, block, *matrix.shape[axis + 1 :]]
-    blocks = matrix.reshape(split)
+    blocks = _split(matrix, axis, block)
     scales = np.abs(blocks).max(axis=axis + 1, keepdims=True) / np.float32(127)
     scales[scales == 0] = 1
     values = np.clip(np.rint(blocks / scales), -127, 127).astype(np.int8)
     return values, scales.astype(np.float32)
 
 
-def save(model: onnx.ModelProto, folder: Path, stem: str, limit: int = MAX_SHARD) -> list[Path]:
-    """Write ``stem.onnx`` and, if it would break ``limit``, its weights in shards beside it."""
-    graph = folder / f"{stem}.onnx"
-    shards: list[Path] = []
-    if model.ByteSize() > limit:
-        shards = _write_shards(model, folder, stem, limit)
-    graph.write_bytes(model.SerializeToString(deterministic=True))
-    if graph.stat().st_size > limit:
-        raise ExportError(f"{graph.name} is larger than {limit} bytes without its weights.")
-    return [graph, *shards]
+def to_nibbles(matrix: np.ndarray, axis: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values of 0 to 15 and their scales: (value - 8) x scale reshapes to the matrix.
+
+    The value of the largest magnitude is exact: there is one level more on one side of zero
+    than on the other, and each block turns that side to where it needs it.
+    """
+    blocks = _split(matrix, axis, block)
+    largest = np.abs(blocks).argmax(axis=axis + 1, keepdims=True)
+    scales = np.take_along_axis(blocks, largest, axis + 1) / np.float32(-MIDDLE)
+    scales[scales == 0] = 1
+    values = np.clip(np.rint(blocks / scales) + MIDDLE, 0, 15).astype(np.uint8)
+    return values, scales.astype(np.float32)
 
 
-def _write_shards(model: onnx.ModelProto, folder: Path, stem: str, limit: int) -> list[Path]:
-    shards: list[Path] = []
-    used = limit
-    for tensor in model.graph.initializer:
-        data = tensor.raw_data
-        if len(data) < INLINE_BYTES:
-            continue
-        if len(data) > limit:
-            raise ExportError(
-                f"{tensor.name} alone has {len(data)} bytes, and a file may have {limit}."
-            )
-        if used + len(data) > limit:
-            shards.append(folder / f"{stem}-{len(shards) + 1:05d}.bin")
-            shards[-1].write_bytes(b"")
-            used = 0
-        with shards[-1].open("ab") as stream:
-            stream.write(data)
-        external_data_helper.set_external_data(tensor, shards[-1].name, used, len(data))
-        tensor.ClearField("raw_data")
-        used += len(data)
-    return shards
+def _split(matrix: np.ndarray, axis: int, block: int) -> np.ndarray:
+    """With a dimension more; one block for all where the size is no multiple."""
+    size = matrix.shape[axis]
+    if size % block:
+        block = size
+    return matrix.reshape(*matrix.shape[:axis], size // block, block, *matrix.shape[axis + 1 :])
