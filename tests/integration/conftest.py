@@ -27,7 +27,7 @@ keys_per_day = 100000
 request_s = 20
 {limits}
 [scheduling]
-lease_min_s = 2
+lease_min_s = {lease_min_s}
 hedge_min_s = 1
 {scheduling}
 [blobs]
@@ -55,6 +55,8 @@ class EchoGrid:
     #: Lines of the section [blobs].
     blobs: str = ""
     keep_s: int = 1_000_000
+    #: Longer where what is tested must not run out of time on a loaded machine.
+    lease_min_s: int = 2
     model: str = "echo"
     #: "" is the one of the checkout.
     library: str | Path = ""

@@ -26,6 +26,8 @@ from tests.support.paper import LARGE, MODEL, SMALL, draw, image_of, make_librar
 from tests.support.s3 import S3
 
 MakeGrid = Callable[..., EchoGrid]
+#: A grid that draws, with leases that outlast any upload on a loaded machine.
+PATIENT: dict[str, Any] = {"model": MODEL, "lease_min_s": 60}
 
 
 def body(public: bool = False, size: dict[str, int] = LARGE, **input: Any) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterato
     """A grid that draws, shared by the tests of this file; each uses its own key and node."""
     grid = EchoGrid(
         tmp_path_factory.mktemp("pictures"),
-        model=MODEL,
+        **PATIENT,
         library=library,
         blobs="upload_s = 2",
         scheduling="strikes = 100",
@@ -149,7 +151,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 async def test_a_large_picture_travels_beside_the_frames(
     make_echo_grid: MakeGrid, library: Path, place: Place
 ) -> None:
-    grid = make_echo_grid(model=MODEL, library=library, **place.options())
+    grid = make_echo_grid(**PATIENT, library=library, **place.options())
     grid.start()
     owner, stranger = await grid.make_key(), await grid.make_key()
     async with asked(grid, owner) as (client, job, answer):
@@ -206,7 +208,7 @@ async def test_a_public_picture_is_anybodys(pictures: EchoGrid, size: dict[str, 
 async def test_a_signed_address_is_for_one_job_and_ends(
     make_echo_grid: MakeGrid, library: Path
 ) -> None:
-    grid = make_echo_grid(model=MODEL, library=library, blobs="link_s = 2")
+    grid = make_echo_grid(**PATIENT, library=library, blobs="link_s = 2")
     grid.start()
     key = await grid.make_key()
     jobs = []
@@ -266,6 +268,21 @@ async def test_a_lease_has_one_output(pictures: EchoGrid) -> None:
         await answer.node.send(answer.result())
         assert isinstance(await answer.node.receive(), wire.Settled)
         assert (await answer.upload()).status_code == 410, "the lease has its answer"
+
+
+async def test_an_answer_that_is_said_again_and_again_is_looked_at_once(
+    pictures: EchoGrid,
+) -> None:
+    async with asked(pictures, await pictures.make_key()) as (client, job, answer):
+        assert (await answer.upload()).status_code == 204
+        for _ in range(50):
+            await answer.node.send(answer.result())
+        said = [await answer.node.receive()]
+        while not isinstance(said[-1], wire.Settled):
+            assert isinstance(said[-1], wire.Error), said[-1]
+            assert said[-1].code == "stale_lease"
+            said.append(await answer.node.receive())
+        assert (await client.get(f"/api/jobs/{job}")).json()["state"] == "done"
 
 
 async def test_a_job_that_is_over_takes_no_upload(pictures: EchoGrid) -> None:
@@ -348,7 +365,7 @@ BOTH = pytest.mark.parametrize(
 async def test_killed_between_upload_and_result_no_job_is_lost_and_no_orphan_stays(
     make_echo_grid: MakeGrid, library: Path, place: Place
 ) -> None:
-    grid = make_echo_grid(model=MODEL, library=library, **place.options(orphan_s=2))
+    grid = make_echo_grid(**PATIENT, library=library, **place.options(orphan_s=2))
     coordinator = grid.start()
     key = await grid.make_key()
     async with asked(grid, key) as (_, job, lost):
@@ -374,7 +391,7 @@ async def test_killed_between_upload_and_result_no_job_is_lost_and_no_orphan_sta
 async def test_content_ends_by_the_grids_rule_and_the_books_stay(
     make_echo_grid: MakeGrid, library: Path, place: Place
 ) -> None:
-    grid = make_echo_grid(model=MODEL, library=library, keep_s=2, **place.options())
+    grid = make_echo_grid(**PATIENT, library=library, keep_s=2, **place.options())
     grid.start()
     key = await grid.make_key()
     async with asked(grid, key) as (client, job, answer):
@@ -401,7 +418,7 @@ async def test_a_full_disk_refuses_uploads_until_there_is_room(
     make_echo_grid: MakeGrid, library: Path
 ) -> None:
     """A limit on the size of files is as good as a full disk: writes fail with an error."""
-    grid = make_echo_grid(model=MODEL, library=library)
+    grid = make_echo_grid(**PATIENT, library=library)
     coordinator = grid.start()
     async with asked(grid, await grid.make_key()) as (client, job, answer):
         resource.prlimit(coordinator.pid, resource.RLIMIT_FSIZE, (65536, resource.RLIM_INFINITY))

@@ -25,7 +25,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EchoGrid]:
     library = make_library(tmp_path_factory.mktemp("library"))
     folder = tmp_path_factory.mktemp("pictures")
     # Nothing here may run out of time: only what is told of a running job is looked at.
-    grid = EchoGrid(folder, model=MODEL, library=library, scheduling="lease_factor = 100")
+    grid = EchoGrid(folder, model=MODEL, library=library, lease_min_s=60)
     grid.start()
     yield grid
     grid.programs.stop()

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from tabgrid_models.connectors.base import InvalidOutput
+from tabgrid_models.connectors.base import HasMedia, InvalidOutput
 from tabgrid_wire import messages as wire
 from tabgrid_wire.commitment import output_digest
 from tabgrid_wire.ids import new_id
@@ -82,6 +82,8 @@ class Coordinator:
         uploads.holds = self.scheduler.leases.__contains__
         self._jobs_of: Counter[str] = Counter()
         self._alarm = asyncio.Event()
+        #: Leases whose answer is being looked through.
+        self._checking: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- life -------------------------------------------------------------------------
@@ -355,29 +357,39 @@ class Coordinator:
         """Check a result; book it if it is one, else hold it against the node."""
         if not self._holds(node, result.lease, result.job):
             return
-        if result.blob is not None:
-            self._spawn(self._fetch(node, result, result.blob), "booking")
+        job = self.jobs[result.job]
+        if result.blob is not None or isinstance(job.offer.connector, HasMedia):
+            self._spawn(self._look_through(job, node, result), "booking")
             return
         answer = Answer(result, result.output, output_digest(result.output))
         try:
-            self._accept(node, answer, verify.check_answer(self.jobs[result.job], node, answer))
+            self._accept(node, answer, verify.check_answer(job, node, answer))
         except InvalidOutput as error:
             self._refuse(node, result, error)
 
-    async def _fetch(self, node: LiveNode, result: wire.Result, blob: wire.Blob) -> None:
-        """Read and check an uploaded output, in a thread: it may be megabytes to look through."""
-        job = self.jobs[result.job]
+    async def _look_through(self, job: LiveJob, node: LiveNode, result: wire.Result) -> None:
+        """Check what takes its time, in a thread: megabytes, or kilobytes that unfold to them."""
+        if result.lease in self._checking:
+            return  # said twice: the first one counts
+        self._checking.add(result.lease)
         try:
-            output = await self.uploads.output_of(result.lease, blob)
-            answer = Answer(result, output, bytes.fromhex(blob.digest))
+            answer = await self._answer(result)
             dtype = await asyncio.to_thread(verify.check_answer, job, node, answer)
         except (InvalidOutput, BlobDamaged, BlobsUnavailable) as error:
             if self._holds(node, result.lease, result.job):
                 self._refuse(node, result, error)
             return
-        # Meanwhile the lease may have run out, or the same answer have come twice.
+        finally:
+            self._checking.discard(result.lease)
+        # Meanwhile the lease may have run out.
         if self._holds(node, result.lease, result.job):
             self._accept(node, answer, dtype)
+
+    async def _answer(self, result: wire.Result) -> Answer:
+        if result.blob is None:
+            return Answer(result, result.output, output_digest(result.output))
+        output = await self.uploads.output_of(result.lease, result.blob)
+        return Answer(result, output, bytes.fromhex(result.blob.digest))
 
     def _refuse(self, node: LiveNode, result: wire.Result, error: Exception) -> None:
         """A wrong answer is the node's fault; a store that cannot be read is not."""
