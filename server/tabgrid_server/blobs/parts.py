@@ -7,6 +7,9 @@ import hashlib
 import os
 import secrets
 import shutil
+import threading
+from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,17 +24,28 @@ SUFFIX = ".part"
 
 
 class Part:
-    """``async with Part(folder) as part``: write, finish, then take ``path`` away or lose it."""
+    """``async with Part(folder) as part``: write, finish, then take ``path`` away or lose it.
+
+    Whoever waits for a thread may be cancelled while it goes on. So each piece of work holds
+    the lock, and the file is closed only after it: a number of a closed file is soon that of
+    another one.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / (secrets.token_hex(16) + SUFFIX)
         self.size = 0
         self._hash = hashlib.sha256()
         self._waiting = bytearray()
-        self._handle = -1
+        self._file: FileIO | None = None
+        self._over = False
+        self._lock = threading.Lock()
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._open)
+        try:
+            await self._work(self._open)
+        except BaseException:
+            await asyncio.to_thread(self._end)
+            raise
         return self
 
     async def __aexit__(
@@ -40,53 +54,58 @@ class Part:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._close()
-        self.path.unlink(missing_ok=True)
+        await asyncio.to_thread(self._end)
 
     async def write(self, data: bytes) -> None:
         self.size += len(data)
         self._waiting += data
         if len(self._waiting) >= PIECE:
-            await asyncio.to_thread(self._flush)
+            await self._work(self._flush)
 
     async def finish(self) -> str:
         """On disk for good; the SHA-256 of what was written, in lower-case hex."""
-        await asyncio.to_thread(self._finish)
+        await self._work(self._sync)
         return self._hash.hexdigest()
 
+    async def _work(self, work: Callable[[], None]) -> None:
+        """Raises ``BlobsUnavailable``."""
+        await asyncio.to_thread(self._guarded, work)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            if self._over:
+                return  # given up before its turn came: nobody waits for it
+            try:
+                work()
+            except OSError as error:
+                raise BlobsUnavailable(f"{self.path}: {error.strerror}") from error
+
     def _open(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if shutil.disk_usage(self.path.parent).free < RESERVE:
-                raise BlobsUnavailable(f"less than {RESERVE} bytes are free in {self.path.parent}")
-            self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except OSError as error:
-            raise BlobsUnavailable(f"{self.path}: {error.strerror}") from error
+        folder = self.path.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if shutil.disk_usage(folder).free < RESERVE:
+            raise BlobsUnavailable(f"less than {RESERVE} bytes are free in {folder}")
+        self._file = self.path.open("xb", buffering=0)
 
     def _flush(self) -> None:
-        self._hash.update(self._waiting)
-        rest = memoryview(self._waiting)
-        try:
-            while rest:
-                rest = rest[os.write(self._handle, rest) :]
-        except OSError as error:
-            raise BlobsUnavailable(f"{self.path}: {error.strerror}") from error
-        finally:
-            rest.release()
-        self._waiting = bytearray()
+        assert self._file is not None
+        data, self._waiting = bytes(self._waiting), bytearray()
+        self._hash.update(data)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) or 0 :]
 
-    def _finish(self) -> None:
+    def _sync(self) -> None:
+        assert self._file is not None
         self._flush()
-        try:
-            os.fsync(self._handle)
-        except OSError as error:
-            raise BlobsUnavailable(f"{self.path}: {error.strerror}") from error
-        self._close()
+        os.fsync(self._file.fileno())
 
-    def _close(self) -> None:
-        if self._handle >= 0:
-            os.close(self._handle)
-            self._handle = -1
+    def _end(self) -> None:
+        with self._lock:
+            self._over = True
+            if self._file is not None:
+                self._file.close()
+            self.path.unlink(missing_ok=True)
 
 
 def clean(folder: Path) -> None:

@@ -111,6 +111,29 @@ async def test_a_part_is_hashed_on_its_way_and_gone_unless_taken(tmp_path: Path)
     assert list((tmp_path / "incoming").iterdir()) == []
 
 
+def open_files() -> int:
+    """How many this process has open; 0 where the system does not tell."""
+    listing = Path("/proc/self/fd")
+    return len(list(listing.iterdir())) if listing.exists() else 0
+
+
+async def test_a_part_that_is_given_up_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
+    async def upload() -> None:
+        async with Part(tmp_path / "incoming") as part:
+            for _ in range(3):
+                await part.write(bytes(2_000_000))
+            await part.finish()
+
+    before = open_files()
+    for moment in range(30):
+        work = asyncio.create_task(upload())
+        await asyncio.sleep(moment * 0.0005)
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    assert os.listdir(tmp_path / "incoming") == []
+    assert open_files() <= before
+
+
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
     (tmp_path / "0123.part").write_bytes(b"half")
     (tmp_path / "other").write_bytes(b"not ours to judge")
