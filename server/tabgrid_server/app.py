@@ -117,7 +117,7 @@ async def _make(
         sessions=sessions,
         keys=Keys(settings, store),
         sockets=NodeSockets(coordinator, sessions),
-        views=GridViews(coordinator, store, payouts),
+        views=GridViews(coordinator, store, payouts, library),
         payouts=payouts,
         keeper=keeper,
         addresses=addresses,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tabgrid_models.catalogue import download_bytes
+from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
 
 from .api.schemas import (
     Claim,
@@ -29,7 +30,9 @@ from .chain.payouts import NoChain, Payouts
 from .chain.service import ChainUnavailable
 from .coordinator import Coordinator
 from .coordinator.offers import Offer
-from .pages.views import Chain
+from .library import Library
+from .pages import forms
+from .pages.views import Chain, ModelCard, Picture
 from .store import Job, Store
 from .store import claims as stored_claims
 from .store import jobs as stored_jobs
@@ -40,10 +43,13 @@ from .store import receipts as stored_receipts
 class GridViews:
     """Read-only questions, as ``pages.views.Views`` asks them."""
 
-    def __init__(self, coordinator: Coordinator, store: Store, payouts: Payouts) -> None:
+    def __init__(
+        self, coordinator: Coordinator, store: Store, payouts: Payouts, library: Library
+    ) -> None:
         self._coordinator = coordinator
         self._store = store
         self._payouts = payouts
+        self._cards = [_card(offer, library) for offer in coordinator.offers.all]
 
     @property
     def _token(self) -> Token:
@@ -86,6 +92,16 @@ class GridViews:
             return live.row()
         return msgspec.convert(job, JobRow, from_attributes=True)
 
+    async def pictures(self, limit: int) -> Sequence[Picture]:
+        found = await self._store.read(stored_jobs.pictures, limit)
+        return [_picture(self._row(job), input) for job, input in found]
+
+    async def picture(self, job: JobRow) -> Picture | None:
+        if not _is_shown(job):
+            return None
+        content = await self._store.read(stored_jobs.content, job.id)
+        return _picture(job, content.input) if content else None
+
     async def receipt(self, job: str) -> Receipt | None:
         stored = await self._store.read(stored_receipts.get, job)
         return msgspec.json.decode(stored.body, type=Receipt) if stored else None
@@ -109,6 +125,9 @@ class GridViews:
             return Transaction(claim_view(stored), await self._payouts.on_chain(signature))
         except (NoChain, ChainUnavailable) as error:
             return Transaction(claim_view(stored), None, str(error))
+
+    def models(self) -> Sequence[ModelCard]:
+        return self._cards
 
     async def grids(self) -> Sequence[Grid]:
         return [self._grid(id) for id in self._coordinator.settings.grids]
@@ -158,6 +177,31 @@ class GridViews:
 
 def claim_view(claim: StoredClaim) -> Claim:
     return msgspec.convert(claim, Claim, from_attributes=True)
+
+
+def _is_shown(job: JobRow) -> bool:
+    drawn = job.connector == TextToImage.algorithm and job.state == "done"
+    return drawn and job.public and job.expired_at is None
+
+
+def _picture(job: JobRow, encoded: bytes) -> Picture:
+    asked = msgspec.msgpack.decode(encoded, type=TextToImageInput)
+    return Picture(job, asked.prompt, f"/api/jobs/{job.id}/image.png")
+
+
+def _card(offer: Offer, library: Library) -> ModelCard:
+    """Read once, at start: neither manifest nor README changes under a running grid."""
+    manifest = offer.manifest
+    readme = library.folder_of(manifest) / "README.md"
+    return ModelCard(
+        model=_model(offer),
+        grid=offer.grid,
+        description=manifest.description,
+        source=manifest.source,
+        config=manifest.config,
+        fields=forms.fields(offer.connector.Input),
+        readme=readme.read_text("utf-8") if readme.is_file() else "",
+    )
 
 
 def _model(offer: Offer) -> GridModel:

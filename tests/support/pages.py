@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tabgrid_models.connectors.classify import ClassifyInput
+from tabgrid_models.connectors.embeddings import EmbeddingsInput
+from tabgrid_models.connectors.text_to_image import TextToImageInput
 from tabgrid_server.api.schemas import (
     Claim,
     Grid,
@@ -22,7 +25,8 @@ from tabgrid_server.api.schemas import (
     Transaction,
     Wallet,
 )
-from tabgrid_server.pages.views import Chain
+from tabgrid_server.pages.forms import fields
+from tabgrid_server.pages.views import Chain, ModelCard, Picture
 
 ADDRESS = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 STRANGER = "4Nd1mYQk6hJ2v8x5oQeWvG816bUx9EPjHmaT23yvVM2Z"
@@ -152,6 +156,45 @@ GRID = Grid(
 )
 
 
+CARD = ModelCard(
+    model=GRID.models[0],
+    grid="text",
+    description="Sentences become vectors.",
+    source="https://models.example/minilm",
+    config={"dimensions": 384},
+    fields=fields(EmbeddingsInput),
+    readme="# all-MiniLM-L6-v2\n\n<b>Not markup.</b>\n\n## Limits\n\nEnglish.\n",
+)
+DRAWING = msgspec.structs.replace(
+    CARD,
+    model=msgspec.structs.replace(
+        GRID.models[0], id="scenes", title="Scenes", connector="text-to-image", unit="tile step"
+    ),
+    grid="pictures",
+    description="Simple scenes.",
+    config={
+        "sizes": ["64x64", "96x64"], "default_steps": 8, "max_steps": 50, "guided": True,
+        "default_guidance": 4.0,
+    },
+    fields=fields(TextToImageInput),
+)  # fmt: skip
+OTHER = msgspec.structs.replace(
+    CARD,
+    model=msgspec.structs.replace(
+        GRID.models[0], id="labels", title="Labels", connector="classify"
+    ),
+    grid="labels",
+    fields=fields(ClassifyInput),
+    readme="",
+)
+#: What a stranger typed.
+PROMPT = "<img src=x onerror=alert(1)>"
+DRAWN = msgspec.structs.replace(
+    JOB, id="job_01KAR8YEWQ2JE73CC4QBWG06PE", model="scenes", connector="text-to-image",
+    grid="pictures", public=True,
+)  # fmt: skip
+
+
 class MadeViews:
     """``Views`` over what it is given; ``empty`` is a grid on its first day."""
 
@@ -182,6 +225,17 @@ class MadeViews:
 
     async def job(self, id: str) -> JobRow | None:
         return next((job for job in self.jobs if job.id == id), None)
+
+    async def pictures(self, limit: int) -> Sequence[Picture]:
+        found = [await self.picture(job) for job in self.jobs]
+        return [picture for picture in found if picture][:limit]
+
+    async def picture(self, job: JobRow) -> Picture | None:
+        drawn = job.public and job.connector == "text-to-image" and job.state == "done"
+        return Picture(job, PROMPT, f"/api/jobs/{job.id}/image.png") if drawn else None
+
+    def models(self) -> Sequence[ModelCard]:
+        return [] if self.empty else [CARD, DRAWING, OTHER]
 
     async def receipt(self, job: str) -> Receipt | None:
         found = await self.job(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tabgrid_server.library import CHECKOUT
@@ -45,6 +46,8 @@ def make_grid(folder: Path, request_s: int = 60) -> Grid:
     for model in ("all-MiniLM-L6-v2", "minilm-labels"):
         (library / model).symlink_to(CHECKOUT / model)
     # Guided as far as others are, it paints every sixtieth seed in one colour: blank, so refused.
-    pictures.build(library, default_guidance=2.0)
+    # In a thread: it runs a loop, and Playwright has one in ours.
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(pictures.build, library, default_guidance=2.0).result()
     settings = SETTINGS.format(library=library, model=MODEL, price=PRICE, request_s=request_s)
     return Grid(folder, settings=settings)

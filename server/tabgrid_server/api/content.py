@@ -31,23 +31,28 @@ async def output_of(at: Services, stored: StoredJob) -> msgspec.Struct | None:
 
     Raises ``BlobsUnavailable`` and ``BlobDamaged`` where it lies in a store that fails.
     """
-    content = await at.store.read(stored_jobs.content, stored.id)
-    if content is None:
-        return None
-    encoded = content.output
-    if encoded is None and content.output_digest is not None:
-        encoded = await at.keeper.get(content.output_digest)
-    return None if encoded is None else decoded(stored.connector, encoded)
-
-
-def decoded(algorithm: str, encoded: bytes) -> msgspec.Struct | None:
-    """None for an algorithm that this version no longer has."""
-    try:
-        kind = connector(algorithm).Output
-    except LookupError:
-        return None
-    output: msgspec.Struct = msgspec.msgpack.decode(encoded, type=kind)
+    _, output = await both_of(at, stored)
     return output
+
+
+async def both_of(
+    at: Services, stored: StoredJob
+) -> tuple[msgspec.Struct | None, msgspec.Struct | None]:
+    """Input and output, as ``output_of``; for an algorithm that is gone, None and None."""
+    kept = await at.store.read(stored_jobs.content, stored.id)
+    try:
+        algorithm = connector(stored.connector)
+    except LookupError:
+        return None, None
+    if kept is None:
+        return None, None
+    encoded = kept.output
+    if encoded is None and kept.output_digest is not None:
+        encoded = await at.keeper.get(kept.output_digest)
+    # What expired is kept as no bytes at all.
+    input = msgspec.msgpack.decode(kept.input, type=algorithm.Input) if kept.input else None
+    output = msgspec.msgpack.decode(encoded, type=algorithm.Output) if encoded else None
+    return input, output
 
 
 def media(algorithm: str, output: msgspec.Struct) -> tuple[str, bytes] | None:

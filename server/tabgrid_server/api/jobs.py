@@ -80,16 +80,16 @@ def _wait(request: Request) -> int:
 def _live_job(at: Services, live: LiveJob) -> Job:
     """As far as it is, from memory: no query is needed for what we just did ourselves."""
     if not live.ended.done():
-        return _job(live.row(), live.usage)
+        return _job(live.row(), live.usage, live.input)
     outcome = live.ended.result()
     row = msgspec.structs.replace(
         live.row(), returned_at=live.returned_at, finished_at=live.finished_at,
         error=outcome.error or None,
     )  # fmt: skip
     if outcome.state != "done":
-        return _job(row, live.usage)
+        return _job(row, live.usage, live.input)
     output = live.offer.output(outcome.output)
-    return _job(row, live.usage, output, content.image_path(at, live))
+    return _job(row, live.usage, live.input, output, content.image_path(at, live))
 
 
 @operation(
@@ -118,9 +118,9 @@ async def get_job(request: Request) -> Job:
     row, stored = await _found(at, request.path_params["job"])
     if not await content.may_read(at, request, stored):
         return _job(row, {})
-    output = await content.output_of(at, stored) if row.state == "done" else None
+    input, output = await content.both_of(at, stored)
     image = None if output is None else content.image_path(at, stored)
-    return _job(row, stored.usage, output, image)
+    return _job(row, stored.usage, input, output, image)
 
 
 @operation(
@@ -207,11 +207,15 @@ async def _found(at: Services, id: str) -> tuple[JobRow, StoredJob]:
 def _job(
     row: JobRow,
     usage: dict[str, int],
+    input: msgspec.Struct | None = None,
     output: msgspec.Struct | None = None,
     image: str | None = None,
 ) -> Job:
-    plain = None if output is None else msgspec.to_builtins(output)
-    return Job(**msgspec.structs.asdict(row), usage=usage, output=plain, image=image)
+    given, answered = (
+        None if part is None else msgspec.to_builtins(part) for part in (input, output)
+    )
+    facts = msgspec.structs.asdict(row)
+    return Job(**facts, usage=usage, input=given, output=answered, image=image)
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -235,6 +235,8 @@ class Job(JobRow, frozen=True, kw_only=True):
     """What the owner of the key sees; ``output`` is the connector's, once there."""
 
     usage: dict[str, int]
+    #: As it was submitted; null for who may not see it, and once it is kept no more.
+    input: dict[str, Any] | None = None
     output: dict[str, Any] | None = None
     #: Where a picture can be fetched without a key, for an hour; of public jobs, at any time.
     image: str | None = None

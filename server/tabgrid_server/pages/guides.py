@@ -55,6 +55,16 @@ def render(slug: str, text: str) -> Guide:
     return Guide(slug=slug, title=title, summary=summary, headings=headings, html=html)
 
 
+def card(text: str) -> Markup:
+    """A model's README without its title: the page has one. Pictures of it lie elsewhere."""
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    markdown.add_render_rule("fence", _render_fence)
+    body = re.sub(r"\A# [^\n]*\n", "", text)
+    # One level down: the page's own headings stand above these.
+    body = re.sub(r"^(#+) ", r"#\1 ", body, flags=re.MULTILINE)
+    return Markup(markdown.render(body))  # noqa: S704 HTML in it is shown as text
+
+
 def _anchor(tokens: list[Token]) -> tuple[Heading, ...]:
     """Give every h2 an id made from its words, and return them for the page's contents."""
     found: list[Heading] = []

@@ -14,11 +14,14 @@ from starlette.routing import Route
 
 from ..api.schemas import JobRow
 from . import charts, guides
+from . import playground as choices
 from .render import TEMPLATES, page
 from .views import Views
 
 #: Rows of a first page: two screens on a desktop, and a reply of about 10 kB compressed.
 JOBS = 25
+#: Two rows on a desktop.
+PICTURES = 12
 #: Squares that can be told apart; beyond it the picture says how many more there are.
 NODES = 240
 
@@ -90,16 +93,11 @@ async def node(request: Request) -> Response:
 
 
 async def playground(request: Request) -> Response:
-    grids = await _views(request).grids()
-    models = [
-        {"id": model.id, "title": model.title, "price": model.price_per_unit, "unit": model.unit}
-        for grid in grids
-        for model in grid.models
-        if model.connector == "embeddings"
-    ]
-    token = _views(request).chain().token
-    data = {"models": models, "token": token, "origin": _origin(request)}
-    return page(request, "playground.html", section="/playground", models=models, page_data=data)
+    views = _views(request)
+    wanted = request.query_params.get("model")
+    context = choices.context(views.models(), wanted, _origin(request))
+    context["page_data"]["token"] = views.chain().token
+    return page(request, "playground.html", section="/playground", **context)
 
 
 async def explorer(request: Request) -> Response:
@@ -114,6 +112,8 @@ async def explorer(request: Request) -> Response:
         section="/explorer",
         stats=stats,
         hour=charts.hour(stats.hour),
+        pictures=[] if before else await views.pictures(PICTURES),
+        draws=any(card.model.connector == "text-to-image" for card in views.models()),
         jobs=jobs,
         older=jobs[-1].id if len(jobs) == JOBS else None,
         paged=before is not None,
@@ -135,6 +135,7 @@ async def job(request: Request) -> Response:
         section="/explorer",
         job=row,
         unit=await _unit(views, row),
+        picture=await views.picture(row),
         receipt=receipt,
         claim=claim,
         bar=charts.job_bar(row, now),

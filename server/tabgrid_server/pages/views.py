@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from ..api.schemas import Claim, Grid, JobRow, Node, Receipt, Stats, Token, Transaction, Wallet
+from ..api.schemas import (
+    Claim,
+    Grid,
+    GridModel,
+    JobRow,
+    Node,
+    Receipt,
+    Stats,
+    Token,
+    Transaction,
+    Wallet,
+)
+from .forms import Field
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -25,6 +37,29 @@ class Chain(msgspec.Struct, frozen=True):
         return self.token.symbol
 
 
+class ModelCard(msgspec.Struct, frozen=True):
+    """A model as somebody who is about to use it needs it."""
+
+    model: GridModel
+    grid: str
+    description: str
+    source: str
+    #: As the manifest has it, for its connector.
+    config: dict[str, Any]
+    fields: tuple[Field, ...]
+    #: Its README in Markdown; "" where it has none.
+    readme: str
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """What a public job drew."""
+
+    job: JobRow
+    prompt: str
+    #: Path of the PNG.
+    image: str
+
+
 class Views(Protocol):
     """Read-only questions. ``None`` means "there is no such thing": the page answers 404."""
 
@@ -36,6 +71,12 @@ class Views(Protocol):
         """Newest first; ``before`` is the id of the last row that was already shown."""
 
     async def job(self, id: str) -> JobRow | None: ...
+
+    async def pictures(self, limit: int) -> Sequence[Picture]:
+        """The newest that may be shown to anybody."""
+
+    async def picture(self, job: JobRow) -> Picture | None:
+        """What this job drew, if anybody may see it."""
 
     async def receipt(self, job: str) -> Receipt | None:
         """``None`` while a job is not settled, and for jobs that never will be."""
@@ -50,6 +91,9 @@ class Views(Protocol):
 
     async def transaction(self, signature: str) -> Transaction | None:
         """``None`` for transactions that no claim of this grid made."""
+
+    def models(self) -> Sequence[ModelCard]:
+        """All that are offered, in the order of the settings."""
 
     async def grids(self) -> Sequence[Grid]: ...
 

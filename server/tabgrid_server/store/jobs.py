@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Row, Select, literal, select, text, tuple_
 from .records import Job, JobContent, NewJob
 from .tables import earnings, jobs
 
+#: Some minutes on a busy grid, weeks on a small one; read in a few milliseconds.
+RECENT = 2_000
 _FACTS = [column for column in jobs.c if column.name not in ("input", "output")]
 _SELECT = select(*_FACTS, earnings.c.claim).outerjoin(earnings, earnings.c.job_id == jobs.c.id)
 _NEW = [jobs.c[name] for name in NewJob.__struct_fields__]
@@ -48,6 +50,28 @@ def page(
         start = select(jobs.c.submitted_at).where(jobs.c.id == before).scalar_subquery()
         query = query.where(tuple_(jobs.c.submitted_at, jobs.c.id) < tuple_(start, literal(before)))
     return [_job(row) for row in connection.execute(query.limit(limit))]
+
+
+def pictures(connection: Connection, limit: int) -> list[tuple[Job, bytes]]:
+    """The newest public jobs that drew, with their inputs; only while both are kept.
+
+    Looked for among the newest ``RECENT`` jobs, so that a grid which draws nothing in public
+    does not read through its whole past for every visitor.
+    """
+    newest = select(jobs.c.id).order_by(jobs.c.submitted_at.desc()).limit(RECENT).subquery()
+    query = (
+        _SELECT.add_columns(jobs.c.input)
+        .where(jobs.c.id.in_(select(newest.c.id)))
+        .where(jobs.c.public, jobs.c.state == "done", jobs.c.connector == "text-to-image")
+        .where(jobs.c.expired_at.is_(None))
+        .order_by(jobs.c.submitted_at.desc(), jobs.c.id.desc())
+    )
+    found = []
+    for row in connection.execute(query.limit(limit)):
+        fields = _decoded(row)
+        input = fields.pop("input")
+        found.append((Job(**fields), input))
+    return found
 
 
 def unfinished(connection: Connection) -> list[NewJob]:

@@ -202,6 +202,7 @@ export interface Job {
   readonly expired_at: number | null;
   readonly progress: Progress | null;
   readonly usage: Readonly<Record<string, number>>;
+  readonly input: Readonly<Record<string, unknown>> | null;
   readonly output: Readonly<Record<string, unknown>> | null;
   readonly image: string | null;
 }

@@ -7,6 +7,7 @@ import { Live, type LiveState } from "../lib/live.js";
 import { Hour } from "./explorer/hour.js";
 import { JobList } from "./explorer/jobs.js";
 import { keepNodes } from "./explorer/nodes.js";
+import { PictureList } from "./explorer/pictures.js";
 import { Refresher } from "./explorer/refresh.js";
 import { showTotals } from "./explorer/totals.js";
 
@@ -40,6 +41,8 @@ function start(data: PageData): void {
   const table = document.getElementById("jobs");
   const list =
     table instanceof HTMLTableElement && data.token ? new JobList(table, data.token) : null;
+  const strip = document.getElementById("pictures");
+  const pictures = strip && new PictureList(strip);
   const refresher = new Refresher();
   if (data.refresh_at) refresher.at(data.refresh_at);
 
@@ -52,7 +55,10 @@ function start(data: PageData): void {
       hour?.totals(totals);
     },
     jobs: (jobs) => {
-      if (!frozen) list?.show(jobs);
+      if (!frozen) {
+        list?.show(jobs);
+        pictures?.show(jobs);
+      }
       if ((data.job ?? data.wallet) && jobs.some(about)) refresher.soon();
     },
   });

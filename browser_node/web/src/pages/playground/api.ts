@@ -1,32 +1,46 @@
-/** The four requests of the playground, and errors as sentences. */
+/** What the playground asks of the grid, and errors as sentences. */
 
-import type { ErrorBody, Job, Key, NewKey } from "../../generated/api.js";
+import type { ErrorBody, Job, Key, NewKey, Quote } from "../../generated/api.js";
 
 export class ApiError extends Error {
   constructor(
     message: string,
     readonly status: number,
     readonly code: string,
+    readonly param: string | null = null,
   ) {
     super(message);
   }
 }
 
-/** First wait between two looks at a job; it grows, because long jobs need fewer looks. */
-const FIRST_WAIT_MS = 40;
-const LONGEST_WAIT_MS = 500;
+/** What somebody wants done, before it is a job. */
+export interface Order {
+  readonly model: string;
+  readonly input: Record<string, unknown>;
+  readonly public?: boolean;
+  readonly show_preview?: boolean;
+}
 
-async function ask<T>(path: string, key: string, method = "GET", body?: unknown): Promise<T> {
-  const headers: Record<string, string> = { accept: "application/json" };
-  if (key) headers.authorization = `Bearer ${key}`;
-  if (body !== undefined) headers["content-type"] = "application/json";
-  const init: RequestInit = { method, headers, credentials: "omit" };
-  if (body !== undefined) init.body = JSON.stringify(body);
-  const answer = await fetch(path, init).catch(() => {
-    throw new ApiError("The coordinator does not answer. Check your connection, then try again.", 0, "offline");
+const GONE = "The coordinator does not answer. Check your connection, then try again.";
+
+/** A request that is answered with success, or an error that says what to do. */
+export async function send(path: string, key: string, init: RequestInit = {}): Promise<Response> {
+  const headers = new Headers(init.headers);
+  if (!headers.has("accept")) headers.set("accept", "application/json");
+  if (key) headers.set("authorization", `Bearer ${key}`);
+  if (init.body) headers.set("content-type", "application/json");
+  const answer = await fetch(path, { ...init, headers, credentials: "omit" }).catch((error: unknown) => {
+    if (init.signal?.aborted) throw error;
+    throw new ApiError(GONE, 0, "offline");
   });
-  if (answer.ok) return (await answer.json()) as T;
+  if (answer.ok) return answer;
   throw await errorOf(answer);
+}
+
+async function ask<T>(path: string, key: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const init: RequestInit = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+  if (signal) init.signal = signal;
+  return (await (await send(path, key, init)).json()) as T;
 }
 
 async function errorOf(answer: Response): Promise<ApiError> {
@@ -34,25 +48,18 @@ async function errorOf(answer: Response): Promise<ApiError> {
   const wait = answer.headers.get("retry-after");
   const message = body?.error.message ?? `The coordinator answered ${answer.status}.`;
   const advice = wait ? ` Try again in ${wait} s.` : "";
-  return new ApiError(message + advice, answer.status, body?.error.code ?? "");
+  return new ApiError(message + advice, answer.status, body?.error.code ?? "", body?.error.param ?? null);
 }
 
-export const createKey = (label: string): Promise<NewKey> => ask("/api/keys", "", "POST", { label });
+export const createKey = (label: string): Promise<NewKey> => ask("/api/keys", "", { label });
 
 export const currentKey = (key: string): Promise<Key> => ask("/api/keys/current", key);
 
-export const submit = (key: string, model: string, texts: readonly string[]): Promise<Job> =>
-  ask("/api/jobs", key, "POST", { model, input: { texts } });
+export const quote = ({ model, input }: Order, signal: AbortSignal): Promise<Quote> =>
+  ask("/api/quotes", "", { model, input }, signal);
 
-/** Look until the job is over; `seen` is told each state. */
-export async function follow(key: string, first: Job, seen: (job: Job) => void): Promise<Job> {
-  let job = first;
-  for (let wait = FIRST_WAIT_MS; !isOver(job); wait = Math.min(wait * 1.5, LONGEST_WAIT_MS)) {
-    seen(job);
-    await new Promise((resolve) => setTimeout(resolve, wait));
-    job = await ask<Job>(`/api/jobs/${job.id}`, key);
-  }
-  return job;
-}
+export const submit = (key: string, order: Order): Promise<Job> => ask("/api/jobs", key, order);
 
-const isOver = (job: Job): boolean => ["done", "failed", "cancelled"].includes(job.state);
+export const jobOf = (key: string, id: string): Promise<Job> => ask(`/api/jobs/${id}`, key);
+
+export const cancel = (key: string, id: string): Promise<Job> => ask(`/api/jobs/${id}/cancel`, key, {});

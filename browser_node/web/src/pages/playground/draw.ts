@@ -1,0 +1,162 @@
+/** A prompt becomes a picture: price, submit, previews, picture, history. */
+
+import type { Job } from "../../generated/api.js";
+import { byId, setText } from "../../lib/dom.js";
+import { cancel, jobOf, type Order, submit } from "./api.js";
+import { type Drawing, DrawForm } from "./draw_form.js";
+import { follow } from "./events.js";
+import { type Drawn, History, thumbOf } from "./history.js";
+import { type KeyPanel, sentence } from "./key_panel.js";
+import { type PageData, PriceLine, say, sayReason, stage as stageOf, tell, tellAnswer } from "./side.js";
+import { curlImage, pythonImage } from "./snippets.js";
+import { Stage } from "./stage.js";
+
+export function startDraw(data: PageData, panel: KeyPanel): void {
+  const page = new DrawPage(data, panel);
+  page.start();
+}
+
+class DrawPage {
+  private readonly form = new DrawForm();
+  private readonly stage = new Stage();
+  private readonly price: PriceLine;
+  private readonly history: History;
+  private readonly send = byId("send", HTMLButtonElement);
+  private readonly cancel = byId("cancel", HTMLButtonElement);
+  /** The job that runs; "" while it is being sent, null while there is none. */
+  private running: string | null = null;
+
+  constructor(
+    private readonly data: PageData,
+    private readonly panel: KeyPanel,
+  ) {
+    this.price = new PriceLine(data.token, () => this.check());
+    this.history = new History((drawn) => void this.remember(drawn));
+  }
+
+  start(): void {
+    this.panel.changed = () => this.check();
+    this.form.changed = () => this.changed();
+    this.form.submitted = () => void this.run();
+    this.cancel.addEventListener("click", () => void this.stop());
+    this.form.drawLots();
+    this.changed();
+  }
+
+  private changed(): void {
+    const drawing = this.form.read();
+    if (this.running === null) say("");
+    const ready = drawing.prompt.trim() && !this.form.invalid;
+    this.price.soon(ready ? this.order(drawing) : null);
+    this.tellCode(drawing);
+    this.check();
+  }
+
+  /** What keeps the button from working stands beside it. */
+  private check(): void {
+    const reason = !this.panel.key
+      ? "Create an API key first."
+      : !this.form.read().prompt.trim()
+        ? "Say in words what to draw."
+        : this.form.invalid || this.price.refusal;
+    this.send.disabled = this.running !== null || reason !== "";
+    this.cancel.disabled = !this.running;
+    if (this.running === null) sayReason(reason);
+  }
+
+  private order(drawing: Drawing): Order {
+    const { prompt, negative, seed, steps, guidance } = drawing;
+    const [width, height] = drawing.size.split("x").map(Number);
+    const input: Record<string, unknown> = { prompt, seed, steps, width, height };
+    if (negative) input.negative_prompt = negative;
+    if (guidance !== null) input.guidance = guidance;
+    return { model: this.data.model, input, public: drawing.public, show_preview: drawing.preview };
+  }
+
+  private async run(): Promise<void> {
+    if (this.send.disabled) return;
+    if (this.form.newSeed) this.form.drawLots();
+    const drawing = this.form.read();
+    this.running = "";
+    this.check();
+    this.stage.begin(drawing.prompt);
+    say("Sending", "waiting");
+    try {
+      this.running = (await submit(this.panel.key, this.order(drawing))).id;
+      this.check();
+      const job = await follow(this.panel.key, this.running, {
+        job: (row) => {
+          this.stage.moved(row);
+          say(stageOf(row, "Drawing"), "waiting");
+        },
+        preview: ({ png }) => this.stage.preview(png),
+      });
+      await this.ended(job, drawing);
+    } catch (error) {
+      this.over();
+      this.stage.fail();
+      say(sentence(error), "wrong");
+    }
+    await this.panel.refresh();
+  }
+
+  private async ended(job: Job, drawing: Drawing): Promise<void> {
+    this.over();
+    if (job.state !== "done") {
+      this.stage.fail();
+      const why = job.error ?? "The job was not finished.";
+      say(`${why} Nothing was charged.`, job.state === "cancelled" ? "waiting" : "wrong"); return;
+    }
+    const image = await this.stage.show(job, drawing.prompt);
+    this.tellFacts(job, drawing);
+    const { prompt, negative, size, steps, seed, guidance } = drawing;
+    const at = job.finished_at ?? job.submitted_at;
+    const made = { prompt, negative, size, steps, seed, guidance, public: drawing.public, at };
+    this.history.add({ ...made, job: job.id, model: this.data.model, thumb: thumbOf(image) });
+    say("Drawn", "good");
+  }
+
+  private over(): void {
+    this.running = null;
+    this.check();
+  }
+
+  private async stop(): Promise<void> {
+    if (!this.running) return;
+    this.cancel.disabled = true;
+    // Its end comes with its events; where it was too late, so does the picture.
+    await cancel(this.panel.key, this.running).catch(() => undefined);
+  }
+
+  /** A picture of before: what made it goes into the form, and it is shown if it still can be. */
+  private async remember(drawn: Drawn): Promise<void> {
+    if (this.running !== null) return;
+    this.form.write(drawn);
+    this.changed();
+    try {
+      const job = await jobOf(this.panel.key, drawn.job);
+      await this.stage.show(job, drawn.prompt);
+      this.tellFacts(job, drawn);
+    } catch (error) {
+      this.stage.remember(drawn.thumb, drawn.prompt, `Only this small copy is left here. ${sentence(error)}`);
+    }
+    byId("result", HTMLElement).scrollIntoView({ block: "nearest" });
+  }
+
+  private tellFacts(job: Job, { size, steps, seed }: Pick<Drawing, "size" | "steps" | "seed">): void {
+    tellAnswer(job, this.data.token);
+    tell("answer-made", `${size.replace("x", " × ")}, ${steps} steps, seed ${seed}`);
+  }
+
+  private tellCode(drawing: Drawing): void {
+    const { prompt, size, steps, seed, negative, guidance } = drawing;
+    const extra: Record<string, unknown> = { seed, steps };
+    if (negative) extra.negative_prompt = negative;
+    if (guidance !== null) extra.guidance = guidance;
+    if (drawing.public) extra.public = true;
+    if (!drawing.preview) extra.show_preview = false;
+    const request = { model: this.data.model, prompt, size, extra };
+    setText(byId("snippet-curl", HTMLElement), curlImage(this.data.origin, request));
+    setText(byId("snippet-python", HTMLElement), pythonImage(this.data.origin, request));
+  }
+}
