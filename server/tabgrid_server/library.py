@@ -22,12 +22,13 @@ from tabgrid_models.catalogue import Catalogue, InvalidManifest
 from tabgrid_models.manifest import File, Manifest
 from tabgrid_models.runtime import Tokenizer
 
+from .settings import CHECKOUT_LIBRARY
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Fast
 
 MANIFEST = "manifest.json"
-#: The models that come with a checkout.
-CHECKOUT = Path(__file__).resolve().parents[2] / "models" / "library"
+CHECKOUT = CHECKOUT_LIBRARY
 
 
 class LibraryError(Exception):

@@ -14,6 +14,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+#: The models that come with a checkout.
+CHECKOUT_LIBRARY = Path(__file__).resolve().parents[2] / "models" / "library"
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 Natural = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -203,6 +206,15 @@ DEMO_GRIDS: dict[str, Any] = {
         # 1,000 TGT: a million tokens to play with.
         "demo_credit": 1_000_000_000,
     },
+    "pictures": {
+        "title": "Pictures",
+        "description": "Prompts become small pictures of simple scenes.",
+        "models": ["tabgrid-scenes"],
+        # 0.005 TGT per step over 64 x 64 pixels: a picture of 8 steps is 0.04 TGT.
+        "price_per_unit": 5_000,
+        "fee_bps": 500,
+        "release_s": 20,
+    },
     "labels": {
         "title": "Labels",
         "description": "Texts are sorted under labels that the asker makes up.",
@@ -212,6 +224,16 @@ DEMO_GRIDS: dict[str, Any] = {
         "release_s": 20,
     },
 }
+
+
+def offerable(settings: Settings) -> dict[str, GridSettings]:
+    """Those grids whose models the library has: a checkout may lack a large one."""
+    folder = settings.library or CHECKOUT_LIBRARY
+    return {
+        id: grid
+        for id, grid in settings.grids.items()
+        if all((folder / model / "manifest.json").is_file() for model in grid.models)
+    }
 
 
 def load(

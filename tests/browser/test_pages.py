@@ -32,7 +32,7 @@ def addresses(grid: Grid) -> dict[str, str]:
     paths = {
         "home": "/",
         "node": "/node",
-        "playground": "/playground",
+        "playground": "/playground?model=all-MiniLM-L6-v2",
         "explorer": "/explorer",
         "job": f"/explorer/jobs/{job['id']}",
         "wallet": f"/explorer/wallets/{job['wallet']}",

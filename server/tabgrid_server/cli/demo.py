@@ -21,8 +21,8 @@ from typing import Any
 
 import click
 
+from tabgrid_server import settings as config
 from tabgrid_server.cli.supervise import Program, SuperviseError, Supervisor
-from tabgrid_server.settings import DEMO_GRIDS
 
 HOST = "127.0.0.1"
 
@@ -62,7 +62,8 @@ class Plan:
     def node(self) -> Program:
         wallet = ("--keypair", str(self.data / "reference-node.json"), "--create")
         cache = ("--cache", str(self.data / "node-cache"))
-        grids = [part for grid in DEMO_GRIDS for part in ("--grid", grid)]
+        settings = config.load(None, os.environ, {"grids": config.DEMO_GRIDS})
+        grids = [part for grid in config.offerable(settings) for part in ("--grid", grid)]
         return self.program("Reference node", "node", *wallet, *cache, *grids, "--url", self.url)
 
 

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import click
+import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
@@ -36,7 +37,9 @@ DEMO_FAUCET = 50_000_000
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder to keep.")
 @click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
 @click.option("--rpc", help="JSON-RPC of a Solana cluster or of `tabgrid localnet`.")
-@click.option("--demo", is_flag=True, help="One text grid with demo credit, a local treasury.")
+@click.option(
+    "--demo", is_flag=True, help="Grids to try out, with demo credit and a local treasury."
+)
 @click.option("--ready-file", type=click.Path(path_type=Path, dir_okay=False), help="Written "
               "once it serves: JSON with url and pid.")  # fmt: skip
 def serve(
@@ -77,6 +80,8 @@ def _load(file: Path | None, overrides: dict[str, dict[str, Any]], demo: bool) -
     if demo and file is None:
         overrides = {**overrides, "grids": config.DEMO_GRIDS}
     settings = config.load(file, os.environ, overrides)
+    if demo and file is None:
+        settings = msgspec.structs.replace(settings, grids=config.offerable(settings))
     if not settings.grids:
         raise config.SettingsError(
             "No grid is set up: give --settings a file with a [grids.<id>] table, or use --demo."

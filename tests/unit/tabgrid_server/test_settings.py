@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tabgrid_server.settings import DEMO_GRIDS, Settings, SettingsError, load, replace
+from tabgrid_server.settings import (
+    DEMO_GRIDS,
+    Settings,
+    SettingsError,
+    load,
+    offerable,
+    replace,
+)
 
 
 def test_the_defaults_are_complete() -> None:
@@ -57,3 +64,12 @@ def test_the_demo_gives_credit_and_releases_within_seconds() -> None:
 
 def test_replace_changes_one_field() -> None:
     assert replace(Settings(), server={"port": 9}).server.port == 9
+
+
+def test_a_demo_offers_what_the_library_has(tmp_path: Path) -> None:
+    (tmp_path / "minilm-labels").mkdir()
+    (tmp_path / "minilm-labels" / "manifest.json").write_text("{}")
+    chosen = load(overrides={"server": {"library": str(tmp_path)}, "grids": DEMO_GRIDS})
+    assert list(offerable(chosen)) == ["labels"]
+    checkout = list(offerable(load(overrides={"grids": DEMO_GRIDS})))
+    assert checkout[0] == "text"
