@@ -11,6 +11,7 @@ interface Steps {
     handle_chinese_chars?: boolean;
     strip_accents?: boolean | null;
     lowercase?: boolean;
+    normalizers?: { type?: string }[];
   } | null;
   pre_tokenizer?: { type?: string } | null;
 }
@@ -21,6 +22,7 @@ export class TextTokenizer {
   private readonly prefix: number;
   /** … and in all, with those after ("[SEP]"). */
   private readonly specials: number;
+  private readonly lowers: boolean;
 
   constructor(json: Uint8Array) {
     const content = JSON.parse(new TextDecoder().decode(json)) as Steps;
@@ -29,6 +31,7 @@ export class TextTokenizer {
       this.tokenizer.normalizer = normalize as unknown as Tokenizer["normalizer"];
       this.tokenizer.pre_tokenizer = words as unknown as Tokenizer["pre_tokenizer"];
     }
+    this.lowers = content.normalizer?.normalizers?.some(({ type }) => type === "Lowercase") ?? false;
     this.specials = this.tokenizer.encode("").ids.length;
     const [own] = this.tokenizer.encode("a", { add_special_tokens: false }).ids;
     this.prefix = Math.max(0, this.tokenizer.encode("a").ids.indexOf(own ?? -1));
@@ -36,7 +39,12 @@ export class TextTokenizer {
 
   /** Ids of each text with its special tokens, at most `maxTokens`; the text's end is cut. */
   encode(texts: string[], maxTokens: number): number[][] {
-    return texts.map((text) => this.cut(this.tokenizer.encode(text).ids, maxTokens));
+    return texts.map((text) => this.cut(this.tokenizer.encode(this.read(text)).ids, maxTokens));
+  }
+
+  /** JavaScript knows a sigma at a word's end; the twin lowers each letter by itself. */
+  private read(text: string): string {
+    return this.lowers ? text.replaceAll("Σ", "σ") : text;
   }
 
   private cut(ids: number[], maxTokens: number): number[] {
