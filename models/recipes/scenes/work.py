@@ -1,0 +1,53 @@
+"""Where a training run keeps its files, and what every run of torch sets first."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+#: One: on a machine that does other work too, two threads wait for one another most of the time.
+THREADS = 1
+
+
+def set_up(seed: int) -> torch.device:
+    """Seeds torch and says where to compute: on a GPU if there is one."""
+    torch.manual_seed(seed)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    torch.set_num_threads(min(THREADS, os.cpu_count() or 1))
+    return torch.device("cpu")
+
+
+class Log:
+    """Lines of JSON in `log.jsonl`, and the same on the terminal."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "log.jsonl"
+
+    def write(self, **figures: Any) -> None:
+        line = json.dumps({"time": time.strftime("%H:%M:%S"), **figures})
+        with self._path.open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+
+
+def save(state: dict[str, Any], path: Path) -> None:
+    """Whole or not at all: a run that is stopped while saving keeps the checkpoint before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    torch.save(state, fresh)
+    fresh.replace(path)
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """None where there is no checkpoint."""
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
