@@ -83,6 +83,30 @@ def draw(page: Page, prompt: str, *, steps: int = 4, public: bool = False) -> st
     return href.rsplit("/", 1)[1]
 
 
+def start_drawing(page: Page) -> None:
+    """Press, and wait until a node has the job and the page hears of it."""
+    page.get_by_test_id("steps").fill("20")
+    expect(page.get_by_test_id("price")).to_have_text("0.02 TGT")
+    page.get_by_test_id("send").click()
+    expect(page.locator("#run-status")).to_contain_text("Drawing on")
+
+
+def watch_picture(page: Page) -> None:
+    """Every address that the picture ever had is kept, as far as it tells what it is."""
+    page.evaluate(
+        """() => {
+            window.seen = [];
+            const picture = document.getElementById("picture");
+            const keep = (records) => {
+                for (const { oldValue } of records) window.seen.push((oldValue ?? "").slice(0, 22));
+                window.seen.push(picture.src.slice(0, 22));
+            };
+            const options = { attributeFilter: ["src"], attributeOldValue: true };
+            new MutationObserver(keep).observe(picture, options);
+        }"""
+    )
+
+
 def loaded(page: Page, testid: str) -> bool:
     first = (
         page.get_by_test_id(testid).locator("img").or_(page.locator(f"img[data-testid={testid}]"))
@@ -119,32 +143,21 @@ class TestDrawing:
         draw(page, "a red ball")
         expect(page.locator("#answer-made")).not_to_have_text(first)
 
-    def test_previews_and_progress_come_while_it_is_drawn(self, page: Page) -> None:
-        """Every value that the bar and the picture had is written down by the page itself."""
-        page.evaluate(
-            """() => {
-                window.seen = { steps: [], pictures: [] };
-                const picture = document.getElementById("picture");
-                new MutationObserver(() => window.seen.pictures.push(picture.src.slice(0, 22)))
-                    .observe(picture, { attributeFilter: ["src"] });
-            }"""
-        )
-        draw(page, "a slow one", steps=20)
-        pictures = page.evaluate("window.seen.pictures")
+    def test_a_preview_comes_while_it_is_drawn(self, page: Page, grid: Grid) -> None:
+        watch_picture(page)
+        with frozen(grid):  # until the page follows: the tiny model is done in no time
+            start_drawing(page)
+        expect(page.locator("#run-status")).to_have_text("Drawn")
+        pictures = page.evaluate("window.seen")
         assert "data:image/png;base64," in pictures
         assert pictures[-1].startswith("http")
 
-    def test_none_of_it_is_shown_early_where_the_user_said_so(self, page: Page) -> None:
-        page.evaluate(
-            """() => {
-                window.seen = [];
-                const picture = document.getElementById("picture");
-                new MutationObserver(() => window.seen.push(picture.src.slice(0, 22)))
-                    .observe(picture, { attributeFilter: ["src"] });
-            }"""
-        )
+    def test_none_is_shown_early_where_the_user_said_so(self, page: Page, grid: Grid) -> None:
+        watch_picture(page)
         page.get_by_test_id("show-preview").uncheck()
-        draw(page, "a surprise", steps=20)
+        with frozen(grid):
+            start_drawing(page)
+        expect(page.locator("#run-status")).to_have_text("Drawn")
         assert "data:image/png;base64," not in page.evaluate("window.seen")
 
     def test_cancel_gives_the_money_back(self, page: Page, grid: Grid) -> None:

@@ -10,6 +10,8 @@ from tests.support import pictures
 from tests.support.grid import Grid
 
 MODEL = pictures.ID
+#: The model that a checkout brings, once it does.
+SHIPPED = "tabgrid-scenes"
 PRICE = 1_000
 SETTINGS = """
 [server]
@@ -39,15 +41,15 @@ release_s = 1
 """
 
 
-def make_grid(folder: Path, request_s: int = 60) -> Grid:
+def make_grid(folder: Path, model: str = MODEL, request_s: int = 60) -> Grid:
     """Not started yet; its nodes are started with the grid ``pictures``."""
     library = folder / "library"
     library.mkdir(parents=True)
-    for model in ("all-MiniLM-L6-v2", "minilm-labels"):
-        (library / model).symlink_to(CHECKOUT / model)
+    for other in CHECKOUT.iterdir():
+        (library / other.name).symlink_to(other)
     # Guided as far as others are, it paints every sixtieth seed in one colour: blank, so refused.
     # In a thread: it runs a loop, and Playwright has one in ours.
     with ThreadPoolExecutor(1) as threads:
         threads.submit(pictures.build, library, default_guidance=2.0).result()
-    settings = SETTINGS.format(library=library, model=MODEL, price=PRICE, request_s=request_s)
+    settings = SETTINGS.format(library=library, model=model, price=PRICE, request_s=request_s)
     return Grid(folder, settings=settings)

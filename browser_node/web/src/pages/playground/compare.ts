@@ -41,8 +41,10 @@ export function startCompare(data: PageData, panel: KeyPanel): void {
       const job = await follow(panel.key, id, { job: (row) => say(stage(row, "Computing"), "waiting") });
       running = false;
       check();
-      if (job.state === "done") show(job, data);
-      else say(`${job.error ?? "The job was not finished."} Nothing was charged.`, "wrong");
+      if (job.state === "done") {
+        show(job, data);
+        say("Answered", "good");
+      } else say(`${job.error ?? "The job was not finished."} Nothing was charged.`, "wrong");
     } catch (error) {
       running = false;
       check();

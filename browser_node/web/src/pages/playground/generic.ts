@@ -56,6 +56,7 @@ export function startGeneric(data: PageData, panel: KeyPanel): void {
       tell("answer-units", `${count(job.units)} ${data.unit}${job.units === 1 ? "" : "s"}`);
       byId("result-empty", HTMLElement).hidden = true;
       byId("result-body", HTMLElement).hidden = false;
+      say("Answered", "good");
     } catch (error) {
       running = false;
       check();
