@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -136,6 +137,31 @@ def test_latents_stay_on_the_gpu_and_nothing_is_left_there(page: Page, stage: St
     page.wait_for_function("() => heard('status').at(-1).status.state === 'ready'")
     after = gpu(page)
     assert (after["held"], after["buffers"]) == (resting["held"], resting["buffers"])
+
+
+def test_models_that_do_not_fit_together_take_turns(
+    page: Page, backend: str, tmp_path: Path
+) -> None:
+    """The one is put down for the other, and its memory with it."""
+    models = [
+        pictures.build(tmp_path, work=1, id=id, memory_mib=3000, default_steps=steps)
+        for id, steps in (("one", 2), ("other", 3))
+    ]
+    with Stage(*(tmp_path / model.id for model in models)) as stage:
+        ready(page, stage, backend)
+        assert len(stage.readies[0].models) == 2
+        held: dict[str, list[int]] = {}
+        for _ in range(3):
+            for model in models:
+                drawn = stage.output(stage.assign({"prompt": "a red ball"}, model=model.digest()))
+                stage.connector.check(TextToImageInput("a red ball"), drawn, model)
+                held.setdefault(model.id, []).append(gpu(page)["held"])
+        assert [len(set(bytes)) for bytes in held.values()] == [1, 1]
+        alone = held["one"][0]
+    with Stage(tmp_path / "one") as stage:
+        ready(page, stage, backend)
+        stage.assign({"prompt": "a red ball"})
+        assert gpu(page)["held"] == alone
 
 
 @only_webgpu

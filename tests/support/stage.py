@@ -59,17 +59,25 @@ PAGE = """<!doctype html><title>Stage</title>
 class Stage:
     """``with Stage(model folder) as stage:`` serves on ``stage.url`` from a thread."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, *others: Path) -> None:
         self.model = model
-        self.manifest = msgspec.json.decode((model / "manifest.json").read_bytes(), type=Manifest)
-        self.digest = self.manifest.digest()
+        #: By digest, the first one being what jobs are of unless they say so.
+        self.manifests: dict[str, Manifest] = {}
+        self.files: dict[str, Path] = {}
+        for folder in (model, *others):
+            self._add(folder)
+        self.digest, self.manifest = next(iter(self.manifests.items()))
         self.connector = connector(self.manifest.connector)
-        files = (*self.manifest.shared, *(f for v in self.manifest.variants for f in v.files))
-        self.files = {file.sha256: model / file.path for file in files}
         self.reset()
         config = uvicorn.Config(self._app(), port=0, log_level="warning", ws="websockets-sansio")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def _add(self, folder: Path) -> None:
+        manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
+        self.manifests[manifest.digest()] = manifest
+        files = (*manifest.shared, *(f for v in manifest.variants for f in v.files))
+        self.files |= {file.sha256: folder / file.path for file in files}
 
     def reset(self) -> None:
         """Forget what a test made of it."""
@@ -120,7 +128,8 @@ class Stage:
         value = msgspec.convert(input, self.connector.Input)
         job, lease = _identifier("job"), _identifier("lease")
         encoded = msgspec.msgpack.encode(value)
-        assign = m.Assign(lease, job, GRID, self.digest, encoded, 600_000, **options)
+        fields = {"model": self.digest, "deadline_ms": 600_000, **options}
+        assign = m.Assign(lease=lease, job=job, grid=GRID, input=encoded, **fields)
         self.results[job] = future = Future()
         self.say(assign)
         return lease, future
@@ -178,9 +187,10 @@ class Stage:
         )
 
     async def _manifest(self, request: Request) -> Response:
-        if request.path_params["digest"] != self.digest:
+        manifest = self.manifests.get(request.path_params["digest"])
+        if manifest is None:
             return PlainTextResponse("no such model", 404)
-        return Response(msgspec.json.encode(self.manifest, order="sorted"))
+        return Response(manifest.canonical())
 
     async def _weights(self, request: Request) -> Response:
         sha256 = request.path_params["sha256"]
@@ -225,8 +235,10 @@ class Stage:
             return
 
     def _welcome(self) -> m.Welcome:
-        offered = m.OfferedModel(GRID, self.manifest.id, self.digest)
-        return m.Welcome(_identifier("node"), WALLET, (offered,), heartbeat_s=30)
+        offered = tuple(
+            m.OfferedModel(GRID, manifest.id, digest) for digest, manifest in self.manifests.items()
+        )
+        return m.Welcome(_identifier("node"), WALLET, offered, heartbeat_s=30)
 
     def _heard(self, message: object) -> None:
         match message:
