@@ -44,7 +44,7 @@ class Part:
         try:
             await self._work(self._open)
         except BaseException:
-            await asyncio.to_thread(self._end)
+            await self._ended()
             raise
         return self
 
@@ -54,7 +54,11 @@ class Part:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await asyncio.to_thread(self._end)
+        await self._ended()
+
+    async def _ended(self) -> None:
+        """Shielded: cancelled before its thread began, the end would never come."""
+        await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._end))
 
     async def write(self, data: bytes) -> None:
         self.size += len(data)

@@ -125,13 +125,14 @@ async def test_a_part_that_is_given_up_at_any_moment_leaves_nothing(tmp_path: Pa
             await part.finish()
 
     before = open_files()
-    for moment in range(30):
+    for moment in range(60):
         work = asyncio.create_task(upload())
         await asyncio.sleep(moment * 0.0005)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-    assert os.listdir(tmp_path / "incoming") == []
-    assert open_files() <= before
+    async with asyncio.timeout(20):  # the last end may still be in its thread
+        while os.listdir(tmp_path / "incoming") or open_files() > before:
+            await asyncio.sleep(0.01)
 
 
 def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
