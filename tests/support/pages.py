@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import httpx
 import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from tabgrid_models.connectors.classify import ClassifyInput
 from tabgrid_models.connectors.embeddings import EmbeddingsInput
@@ -25,8 +30,12 @@ from tabgrid_server.api.schemas import (
     Transaction,
     Wallet,
 )
+from tabgrid_server.pages import Assets, error_page, routes
 from tabgrid_server.pages.forms import fields
 from tabgrid_server.pages.views import Chain, ModelCard, Picture
+
+#: Assets that pages name.
+NAMES = ("site.css", "explorer.js", "playground.js", "node.js", "fonts/a.woff2")
 
 ADDRESS = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 STRANGER = "4Nd1mYQk6hJ2v8x5oQeWvG816bUx9EPjHmaT23yvVM2Z"
@@ -271,3 +280,16 @@ class MadeViews:
 
 def job(**changes: object) -> JobRow:
     return msgspec.structs.replace(JOB, **changes)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return error_page(request, error.status_code, error.detail)
+
+
+def browser_of(views: MadeViews) -> httpx.AsyncClient:
+    """The pages alone, over these views."""
+    app = Starlette(routes=routes(), exception_handlers={HTTPException: _on_http_exception})
+    app.state.views = views
+    app.state.assets = Assets({name: f"{name}?hash" for name in NAMES})
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://grid.example")

@@ -7,15 +7,19 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 
-from tabgrid_server.pages import Assets, error_page, routes
-from tests.support.pages import ADDRESS, JOB, JOB_ID, NOBODY, SIGNATURE, STRANGER, MadeViews, job
+from tests.support.pages import (
+    ADDRESS,
+    JOB,
+    JOB_ID,
+    NOBODY,
+    SIGNATURE,
+    STRANGER,
+    MadeViews,
+    browser_of,
+    job,
+)
 
-NAMES = ("site.css", "explorer.js", "playground.js", "node.js", "fonts/a.woff2")
 PAGES = (
     "/",
     "/node",
@@ -29,26 +33,14 @@ PAGES = (
 )
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return error_page(request, error.status_code, error.detail)
-
-
-def _browser(views: MadeViews) -> httpx.AsyncClient:
-    app = Starlette(routes=routes(), exception_handlers={HTTPException: _on_http_exception})
-    app.state.views = views
-    app.state.assets = Assets({name: f"{name}?hash" for name in NAMES})
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://grid.example")
-
-
 @pytest.fixture
 def browser() -> httpx.AsyncClient:
-    return _browser(MadeViews())
+    return browser_of(MadeViews())
 
 
 @pytest.fixture(params=["busy", "empty"])
 def any_grid(request: pytest.FixtureRequest) -> Iterator[httpx.AsyncClient]:
-    return _browser(MadeViews(empty=request.param == "empty", jobs=[JOB, job(state="failed")]))
+    return browser_of(MadeViews(empty=request.param == "empty", jobs=[JOB, job(state="failed")]))
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if "/jobs/" not in path])
@@ -136,7 +128,7 @@ async def test_a_transaction_shows_what_the_chain_says_as_text(
 
 
 async def test_a_transaction_is_shown_while_the_chain_is_down() -> None:
-    answer = await _browser(MadeViews(empty=True)).get(f"/explorer/transactions/{SIGNATURE}")
+    answer = await browser_of(MadeViews(empty=True)).get(f"/explorer/transactions/{SIGNATURE}")
     assert answer.status_code == 200
     assert "The chain cannot be reached right now." in answer.text
 
@@ -150,7 +142,7 @@ async def test_a_transaction_of_somebody_else_is_not_ours_to_show(
 
 async def test_a_long_list_goes_on_on_the_next_page() -> None:
     ids = [f"job_{i:026d}" for i in range(60, 0, -1)]
-    browser = _browser(MadeViews(jobs=[job(id=id) for id in ids]))
+    browser = browser_of(MadeViews(jobs=[job(id=id) for id in ids]))
     seen: list[str] = []
     path: str | None = "/explorer"
     while path:
@@ -185,7 +177,7 @@ async def test_an_unfinished_job_says_where_its_price_is(state: str, words: str)
         state=state, returned_at=None, finished_at=1_003.0 if over else None,
         error="It was too much." if over else None, **changes,
     )  # fmt: skip
-    assert words in (await _browser(MadeViews(jobs=[row])).get(f"/explorer/jobs/{JOB_ID}")).text
+    assert words in (await browser_of(MadeViews(jobs=[row])).get(f"/explorer/jobs/{JOB_ID}")).text
 
 
 async def test_any_address_is_a_wallet(browser: httpx.AsyncClient) -> None:
