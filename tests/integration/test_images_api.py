@@ -287,16 +287,6 @@ class TestQuotes:
             assert unknown.status_code == 404
 
 
-def test_progress_is_told_to_followers(http: httpx.Client) -> None:
-    """Of 20 steps some are seen; each says what is counted."""
-    body = {"model": MODEL, "input": {"prompt": "a ball", "steps": 20}}
-    job = http.post("/api/jobs", json=body).json()["id"]
-    with http.stream("GET", f"/api/jobs/{job}/events") as stream:
-        lines = [line for line in stream.iter_lines() if line.startswith("data:")]
-    assert '"state":"done"' in lines[-1]
-    assert '"progress":null' in lines[-1]
-
-
 def test_without_a_node_it_is_503_and_says_where_jobs_wait(
     client: openai.OpenAI, grid: Grid
 ) -> None:

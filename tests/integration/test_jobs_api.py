@@ -171,6 +171,22 @@ def wait(seconds: int) -> dict[str, str]:
     return {"Prefer": f"wait={seconds}"}
 
 
+async def test_followers_hear_how_far_a_job_is(echo_grid: EchoGrid) -> None:
+    async with echo_grid.client(await echo_grid.make_key()) as client, echo_grid.node() as node:
+        job = (await client.post("/api/jobs", json=JOB)).json()["id"]
+        assign = await assigned(node)
+        told: list[object] = []
+        async with client.stream("GET", f"/api/jobs/{job}/events") as events:
+            lines = (line async for line in events.aiter_lines() if line.startswith("data:"))
+            told.append(json.loads((await anext(lines))[5:])["progress"])
+            await node.send(wire.Progress(assign.lease, 3, 8, "steps"))
+            told.append(json.loads((await anext(lines))[5:])["progress"])
+            await node.send(node.result(assign, assign.input))
+            ended = [json.loads(line[5:]) async for line in lines][-1]
+    assert told == [None, {"done": 3, "total": 8, "stage": "steps"}]
+    assert (ended["state"], ended["progress"]) == ("done", None)
+
+
 async def test_the_events_of_the_grid_are_live(echo_grid: EchoGrid) -> None:
     async with (
         echo_grid.client(await echo_grid.make_key()) as client,
