@@ -91,6 +91,25 @@ async def test_a_settled_job_has_result_receipt_and_pay(store: Store) -> None:
     assert await store.read(jobs.unfinished) == []
 
 
+async def test_public_pictures_are_found_and_nothing_else(store: Store) -> None:
+    """Newest first; what is private, not done, of another kind or let go is not among them."""
+    draws = {"connector": "text-to-image"}
+    asked = [
+        new_job("job_1", **draws, submitted_at=1.0, input=b"first"),
+        new_job("job_2", **draws, submitted_at=2.0, public=False),
+        new_job("job_3", submitted_at=3.0),
+        new_job("job_4", **draws, submitted_at=4.0, input=b"last"),
+        new_job("job_5", **draws, submitted_at=5.0),
+    ]
+    for job in asked:
+        await store.submit(job)
+    for number in range(1, 5):
+        await store.settle(settlement(f"job_{number}"))
+    found = await store.read(jobs.pictures, 10)
+    assert [(job.id, input) for job, input in found] == [("job_4", b"last"), ("job_1", b"first")]
+    assert [job.id for job, _ in await store.read(jobs.pictures, 1)] == ["job_4"]
+
+
 async def test_a_cheaper_result_returns_the_rest(store: Store) -> None:
     await store.submit(new_job())
     await store.settle(settlement(price=60, fee=3))
