@@ -100,7 +100,8 @@ class GridViews:
         if not _is_shown(job):
             return None
         content = await self._store.read(stored_jobs.content, job.id)
-        return _picture(job, content.input) if content else None
+        # It may have been let go since the row was read.
+        return _picture(job, content.input) if content and content.input else None
 
     async def receipt(self, job: str) -> Receipt | None:
         stored = await self._store.read(stored_receipts.get, job)

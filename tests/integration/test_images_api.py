@@ -283,6 +283,8 @@ class TestQuotes:
             assert self.quote(anybody).status_code == 200
             refused = self.quote(anybody, prompt=" ")
             assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt")
+            large = {"model": "all-MiniLM-L6-v2", "input": {"texts": ["word " * 6000] * 3}}
+            assert anybody.post("/api/quotes", json=large).status_code == 413
             unknown = anybody.post("/api/quotes", json={"model": "none", "input": {}})
             assert unknown.status_code == 404
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 from starlette.requests import Request
 
 from ..auth import client_address
 from ..services import services
-from .operations import Operation, operation
+from .operations import Operation, TooLarge, operation
 from .schemas import Quote
 from .schemas import Request as Body
+
+_encode = msgspec.msgpack.Encoder().encode
+
+#: Counting the tokens of this much takes some 30-60 ms; nobody has paid for them yet.
+MAX_BYTES = 64 * 1024
 
 
 class QuoteRequest(Body, frozen=True):
@@ -36,7 +42,10 @@ async def create_quote(request: Request, body: QuoteRequest) -> Quote:
     at.public_requests.take(f"quote {client_address(request)}", time.monotonic())
     coordinator = at.coordinator
     offer = coordinator.offer_of(body.model)
-    priced = await offer.price_in_time(offer.convert(body.input))
+    input = offer.convert(body.input)
+    if len(_encode(input)) > MAX_BYTES:
+        raise TooLarge(f"Only inputs of up to {MAX_BYTES} bytes are priced without a key.")
+    priced = await offer.price_in_time(input)
     speed = coordinator.speed(offer)
     return Quote(
         model=offer.manifest.id,
