@@ -24,6 +24,7 @@ from .auth import Sessions, client_address, session_token
 from .coordinator import Coordinator
 from .coordinator.live import LiveNode
 from .store import Session
+from .store.group_commit import MAX_BATCH
 
 log = structlog.get_logger("tabgrid.sockets")
 
@@ -31,8 +32,10 @@ log = structlog.get_logger("tabgrid.sockets")
 HELLO_S = 10
 #: RFC 6455: never sent, only reported; the peer is not there to read anything.
 GONE = 1006
-#: Messages waiting for one reader. A node has at most 16 jobs, so more means it is stuck.
-OUTGOING = 64
+#: Messages waiting for one reader. A commit settles up to MAX_BATCH jobs in one moment, and a
+#: fast node can have answered all of them; besides those it has at most 16 jobs in hand, so
+#: more means that it is stuck.
+OUTGOING = MAX_BATCH + 64
 
 
 class Gone(Exception):

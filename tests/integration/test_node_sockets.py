@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import msgspec
@@ -275,3 +276,28 @@ async def test_failing_nodes_use_up_the_attempts_and_the_money_comes_back(
 
 
 WAIT = {"Prefer": "wait=20"}
+
+
+async def test_a_fast_node_is_not_cut_off_when_a_commit_was_slow(
+    make_echo_grid: Callable[..., EchoGrid],
+) -> None:
+    """All that it did meanwhile is settled at once: it reads as fast as it is told."""
+    grid = make_echo_grid()
+    grid.start()
+    async with grid.client(await grid.make_key()) as client, grid.node() as node:
+        submitted = await asyncio.gather(*(client.post("/api/jobs", json=JOB) for _ in range(200)))
+        assert {answer.status_code for answer in submitted} == {202}
+        settled: list[str] = []
+        async with asyncio.timeout(60):
+            with closing(sqlite3.connect(grid.folder / "data" / "tabgrid.db")) as database:
+                database.execute("BEGIN IMMEDIATE")  # as a slow disk: nobody else can commit
+                for _ in range(200):
+                    assign = await node.receive()
+                    assert isinstance(assign, wire.Assign)
+                    await node.send(node.result(assign, assign.input))
+                database.rollback()
+            while len(settled) < 200:
+                message = await node.receive()
+                assert isinstance(message, wire.Settled)
+                settled.append(message.job)
+    assert len(set(settled)) == 200
