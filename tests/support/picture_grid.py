@@ -47,9 +47,9 @@ def make_grid(folder: Path, model: str = MODEL, request_s: int = 60) -> Grid:
     library.mkdir(parents=True)
     for other in CHECKOUT.iterdir():
         (library / other.name).symlink_to(other)
-    # Guided as far as others are, it paints every sixtieth seed in one colour: blank, so refused.
+    # Guided further, it paints some seeds in one colour: blank, so refused, and its node rests.
     # In a thread: it runs a loop, and Playwright has one in ours.
     with ThreadPoolExecutor(1) as threads:
-        threads.submit(pictures.build, library, default_guidance=2.0).result()
+        threads.submit(pictures.build, library, default_guidance=1.0).result()
     settings = SETTINGS.format(library=library, model=model, price=PRICE, request_s=request_s)
     return Grid(folder, settings=settings)
