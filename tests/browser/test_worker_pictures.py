@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -142,10 +143,11 @@ def test_latents_stay_on_the_gpu_and_nothing_is_left_there(page: Page, stage: St
 def test_models_that_do_not_fit_together_take_turns(
     page: Page, backend: str, tmp_path: Path
 ) -> None:
-    """The one is put down for the other, and its memory with it."""
+    """The one is put down for the other, and its memory with it; the other has shards."""
+    built = partial(pictures.build, tmp_path, work=1, memory_mib=3000)
     models = [
-        pictures.build(tmp_path, work=1, id=id, memory_mib=3000, default_steps=steps)
-        for id, steps in (("one", 2), ("other", 3))
+        built(id="one", default_steps=2),
+        built(id="other", default_steps=3, sharded=True),
     ]
     with Stage(*(tmp_path / model.id for model in models)) as stage:
         ready(page, stage, backend)

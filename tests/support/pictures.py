@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import onnx
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from tabgrid_models import catalogue
@@ -20,6 +21,7 @@ from tests.support import tiny_graphs
 from tests.support.models import Progress
 
 ID = "tiny-pictures"
+GRAPHS = ("text", "step", "decode", "preview")
 START, END = "<|startoftext|>", "<|endoftext|>"
 #: As CLIP cuts text into words.
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -37,11 +39,17 @@ GOLDEN = TextToImageInput("a red ball", seed=11)
 
 
 def build(
-    library: Path, work: int = 0, id: str = ID, memory_mib: int = 16, **config: Any
+    library: Path,
+    work: int = 0,
+    id: str = ID,
+    memory_mib: int = 16,
+    sharded: bool = False,
+    **config: Any,
 ) -> Manifest:
     """Write the model's folder into ``library``. ``config`` overrides ``CONFIG``.
 
-    ``work`` makes each step slow: 6 ms on WASM for one, 100 ms on SwiftShader.
+    ``work`` makes each step slow: 6 ms on WASM for one, 100 ms on SwiftShader. ``sharded``:
+    the weights of each graph lie beside it, as those of large models do.
     """
     folder = library / id
     folder.mkdir(parents=True)
@@ -56,7 +64,9 @@ def build(
         "guided": True,
         **config,
     }
-    manifest = _manifest(folder, merged, graphs(tokenizer, merged, work), memory_mib)
+    for name, data in graphs(tokenizer, merged, work).items():
+        _save(data, folder / f"{name}.onnx", sharded)
+    manifest = _manifest(folder, merged, memory_mib)
     runtime = native(manifest, folder)
     drawing = TextToImage().run(GOLDEN, manifest, runtime, Progress())
     # In a thread of its own: where this is called, Playwright's loop may be running.
@@ -109,16 +119,23 @@ def clip_tokenizer() -> Tokenizer:
     return made
 
 
-def _manifest(
-    folder: Path, config: dict[str, Any], graphs: Mapping[str, bytes], memory_mib: int
-) -> Manifest:
-    for name, data in graphs.items():
-        (folder / f"{name}.onnx").write_bytes(data)
+def _save(data: bytes, path: Path, sharded: bool) -> None:
+    onnx.save_model(
+        onnx.load_from_string(data),
+        path,
+        save_as_external_data=sharded,
+        location=f"{path.stem}-00001.bin",
+        size_threshold=100,  # shapes and axes are needed before the weights
+    )
+
+
+def _manifest(folder: Path, config: dict[str, Any], memory_mib: int) -> Manifest:
+    weights = sorted([*folder.glob("*.onnx"), *folder.glob("*.bin")])
     variant = Variant(
         id="fp32",
         dtype="fp32",
-        graphs={name: f"{name}.onnx" for name in graphs},
-        files=tuple(_file(folder / f"{name}.onnx") for name in graphs),
+        graphs={name: f"{name}.onnx" for name in GRAPHS},
+        files=tuple(_file(path) for path in weights),
         memory_mib=memory_mib,
     )
     return Manifest(
