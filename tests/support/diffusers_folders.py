@@ -1,6 +1,6 @@
 """Folders of latent diffusion models, from diffusers' own classes with tiny random weights.
 
-Run with the interpreter of the export environment: python diffusers_folders.py FAMILY FOLDER.
+Run with the interpreter of the export environment: diffusers_folders.py FOLDER FAMILY….
 The families differ in what an export must understand: prediction, schedule, guidance, the
 number of text encoders.
 """
@@ -36,9 +36,6 @@ BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_line
 #: What the model cards of these families say of their schedules.
 SCHEDULERS: dict[str, Any] = {
     "sd1": lambda: PNDMScheduler(**BETAS, skip_prk_steps=True, steps_offset=1),
-    "ddim": lambda: DDIMScheduler(
-        **BETAS, clip_sample=False, set_alpha_to_one=False, steps_offset=1
-    ),
     "turbo": lambda: EulerDiscreteScheduler(**BETAS, timestep_spacing="trailing"),
     "lcm": lambda: LCMScheduler(**BETAS, set_alpha_to_one=True),
     "sd2": lambda: DDIMScheduler(
@@ -162,4 +159,5 @@ def make(family: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    make(sys.argv[1], Path(sys.argv[2]))
+    for family in sys.argv[2:]:
+        make(family, Path(sys.argv[1]) / family)
