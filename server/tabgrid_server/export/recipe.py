@@ -37,7 +37,9 @@ class Pictures(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guidance: float | None = None
     #: "euler", "ddim" or "lcm".
     scheduler: str = ""
-    #: What to make, the best first.
+    #: What to make, the best first. fp16 is for GPUs alone (a CPU takes 8 % longer with it
+    #: than with float32); q8 runs as fast as float32 from a third of the download; q4 is
+    #: furthest from the original.
     variants: tuple[str, ...] = ("fp16", "q8", "fp32", "q4")
     #: Prompts of the kind that the model knows: quality is measured on them, and the small
     #: previews are fitted to their pictures.
