@@ -13,9 +13,16 @@ pair (kind, ref) names it for ever: whoever books it twice books it once.
     reserve  claim    node:<wallet>:claimable node:<wallet>:in_flight
     pay      claim    node:<wallet>:in_flight system:chain
     return   claim    node:<wallet>:in_flight node:<wallet>:claimable
+    recover  claim    node:<wallet>:claimable system:chain
+                      system:overpaid:<wallet> (what these books did not have)
+    offset   offset   node:<wallet>:claimable system:overpaid:<wallet>
     deposit  txid     system:chain            user:<owner>:credit
 
 Only ``system:`` accounts may be negative: they are the grid's own side of a promise.
+
+``recover`` books a payment that the chain has and the books do not, after a database was
+restored from a backup. What they lack for it is owed by the wallet: ``offset`` takes it from
+what becomes claimable later, so that no more is ever paid than these books say was earned.
 """
 
 from __future__ import annotations
@@ -26,7 +33,17 @@ from typing import Literal
 import msgspec
 
 Kind = Literal[
-    "grant", "hold", "settle", "refund", "release", "reserve", "pay", "return", "deposit"
+    "grant",
+    "hold",
+    "settle",
+    "refund",
+    "release",
+    "reserve",
+    "pay",
+    "return",
+    "recover",
+    "offset",
+    "deposit",
 ]
 #: (account, token)
 AccountKey = tuple[str, str]
@@ -86,6 +103,11 @@ def claimable_of(wallet: str) -> str:
 
 def in_flight_of(wallet: str) -> str:
     return f"node:{wallet}:in_flight"
+
+
+def overpaid_of(wallet: str) -> str:
+    """Minus what a wallet was paid beyond what these books know of."""
+    return f"system:overpaid:{wallet}"
 
 
 def may_be_negative(account: str) -> bool:
@@ -166,6 +188,21 @@ def pay(claim: str, wallet: str, amount: int, token: str, at: float) -> Transfer
 def give_back(claim: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
     """The claim can never land any more: its amount is claimable again."""
     return _move("return", claim, token, in_flight_of(wallet), claimable_of(wallet), amount, at)
+
+
+def recover(
+    claim: str, wallet: str, amount: int, claimable: int, token: str, at: float
+) -> Transfer:
+    """A payment of ``amount`` that is final on chain, where ``claimable`` is there to book."""
+    known = min(amount, claimable)
+    sources = ((claimable_of(wallet), -known), (overpaid_of(wallet), known - amount))
+    postings = (*((a, n) for a, n in sources if n), (CHAIN, amount))
+    return Transfer("recover", claim, token, postings, at)
+
+
+def offset(ref: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+    """Take what a wallet was paid too early from what it can claim now."""
+    return _move("offset", ref, token, claimable_of(wallet), overpaid_of(wallet), amount, at)
 
 
 def _move(

@@ -107,6 +107,17 @@ class Chain(Section, frozen=True):
     claim_minimum: Positive = 1_000
     #: Micro-lamports per compute unit.
     compute_unit_price: Natural = 1_000
+    #: Base units that may be co-signed in any hour and any day; more trips the breaker, which
+    #: a person resets. 0 is no cap. It bounds what a bug or a thief can take while nobody looks.
+    cap_hour: Natural = 2_000_000_000
+    cap_day: Natural = 10_000_000_000
+    #: Claims pause while the treasury could pay less than this many base units, so that those
+    #: under way still are paid and a person has the time to approve more.
+    pause_below: Natural = 10_000_000
+    #: Seconds for which a payment stays marked on chain after it is final; then the mark's rent
+    #: goes back to the wallet. A database restored from a backup younger than this cannot pay
+    #: again even if the RPC has forgotten everything; keep no backups much older.
+    marker_keep_s: Natural = 7 * 24 * 3600
     #: Local chain only: lamports given to a wallet that signs in, so that it can pay fees.
     faucet: Natural = 0
 

@@ -27,7 +27,7 @@ from .api.schemas import (
 )
 from .chain.claims import Claim as StoredClaim
 from .chain.payouts import NoChain, Payouts
-from .chain.service import ChainUnavailable
+from .chain.refusals import ChainUnavailable
 from .coordinator import Coordinator
 from .coordinator.offers import Offer
 from .library import Library

@@ -53,6 +53,8 @@ class World:
         self.clock = Clock()
         self.settings = ChainSettings(rpc="on", faucet=SOL)
         self.changes: list[str] = []
+        #: What was co-signed, by claim.
+        self.signed_bytes: dict[str, bytes] = {}
         self._moved: asyncio.Queue[str] = asyncio.Queue()
         self.port = 0
         self._stack = AsyncExitStack()
@@ -61,12 +63,13 @@ class World:
 
     async def start(self) -> None:
         await self.start_chain()
-        self.store = await self._opened_store()
+        await self.open_store()
         self.rpc = await self._stack.enter_async_context(Rpc(self.url, timeout=5))
         self.treasury: Treasury = await ensure_local_treasury(self.rpc, self.data)
         self.service = self.new_service()
 
     async def stop(self) -> None:
+        await self.close_store()
         await self._server.aclose()
         await self._stack.aclose()
 
@@ -98,10 +101,14 @@ class World:
         while await self._moved.get() != state:
             pass
 
-    async def _opened_store(self) -> Store:
-        store = await Store.open(self.database)
-        self._stack.push_async_callback(store.close)
-        return store
+    async def open_store(self) -> None:
+        """As a start does: the services that come after know only what is in it."""
+        self.store = await Store.open(self.database)
+        if hasattr(self, "treasury"):
+            self.service = self.new_service()
+
+    async def close_store(self) -> None:
+        await self.store.close()
 
     # --- people --------------------------------------------------------------------------
 
@@ -123,9 +130,12 @@ class World:
         await self.store.write(stored_ledger.post, transfer)
 
     async def signed(self, claim: Claim, wallet: Keypair) -> Claim:
-        return await self.service.sign(
+        after = await self.service.sign(
             claim.id, str(wallet.pubkey()), sign_as_wallet(claim, wallet)
         )
+        if after.signed is not None:
+            self.signed_bytes[claim.id] = after.signed
+        return after
 
     # --- what is where -------------------------------------------------------------------
 

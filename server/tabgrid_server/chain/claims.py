@@ -9,6 +9,10 @@
 A claim's money goes back only once its transaction can no longer happen: it was never
 co-signed, or it happened and failed for good, or the chain is past the height up to which
 its blockhash is valid and knows nothing of it.
+
+What an RPC says of a transaction is believed for good only if the mark that the transaction
+leaves on chain (``markers``) agrees, read in a finalized block: two answers from two indexes
+of the RPC. Where they differ, the mark's own history decides.
 """
 
 from __future__ import annotations
@@ -96,6 +100,21 @@ class HistorySearched(msgspec.Struct, frozen=True):
     slot: int
 
 
+class MarkerSeen(msgspec.Struct, frozen=True):
+    """Answer to ``CheckMarker``: whether the mark is there in the finalized block ``slot``."""
+
+    exists: bool
+    slot: int
+
+
+class MakerFound(msgspec.Struct, frozen=True):
+    """Answer to ``FindMaker``: the final payment that left the mark, None if none is known;
+    and whether this claim's own transaction is in the mark's history as failed."""
+
+    txid: str | None
+    failed: bool = False
+
+
 class Ticked(msgspec.Struct, frozen=True):
     """Time passed."""
 
@@ -108,6 +127,8 @@ Event = (
     | StatusSeen
     | HeightSeen
     | HistorySearched
+    | MarkerSeen
+    | MakerFound
     | Ticked
 )
 
@@ -131,13 +152,26 @@ class SearchHistory(msgspec.Struct, frozen=True):
     txid: str
 
 
+class CheckMarker(msgspec.Struct, frozen=True):
+    """Look, in a finalized block, whether this claim's mark is there."""
+
+    marker: str
+
+
+class FindMaker(msgspec.Struct, frozen=True):
+    """Ask the mark's own history which final payment left it, up to block ``slot`` at least."""
+
+    marker: str
+    slot: int
+
+
 class Book(msgspec.Struct, frozen=True):
     """Move the money, in the same commit as the state: once per claim."""
 
     outcome: Literal["paid", "returned"]
 
 
-Instruction = Broadcast | CheckStatus | SearchHistory | Book
+Instruction = Broadcast | CheckStatus | SearchHistory | CheckMarker | FindMaker | Book
 
 
 # --- the machine ----------------------------------------------------------------------------
@@ -161,9 +195,14 @@ class Claim(msgspec.Struct, kw_only=True):
     #: An unsigned reservation ends then even if no RPC answers.
     expires_at: float
     updated_at: float
+    #: Which payment of its wallet this is, and the address of the mark that it leaves on
+    #: chain. None for claims of a time before there were marks.
+    seq: int | None = None
+    marker: str | None = None
     state: State = "reserved"
     txid: str | None = None
     signed: bytes | None = None
+    signed_at: float | None = None
     error: str | None = None
     #: What follows is not stored: after a restart it is found out again.
     sent_at: float | None = None
@@ -171,6 +210,10 @@ class Claim(msgspec.Struct, kw_only=True):
     known: bool = False
     #: Slot at which the finalized height was first seen past ``last_valid_height``.
     passed_slot: int | None = None
+    #: Said to be final, and not yet borne out by the mark.
+    verdict: Status | None = None
+    #: Past its height, history knows nothing of it; not yet borne out either.
+    unheard: bool = False
     booked: Literal["paid", "returned"] | None = None
 
     @property
@@ -215,7 +258,7 @@ class Claim(msgspec.Struct, kw_only=True):
     def _wallet_signed(self, event: WalletSigned, now: float) -> list[Instruction]:
         if self.state != "reserved":
             raise ValueError(f"claim {self.id} would be co-signed twice")
-        self.txid, self.signed = event.txid, event.signed
+        self.txid, self.signed, self.signed_at = event.txid, event.signed, now
         self._move("signed", now)
         return []  # the next tick broadcasts it: once committed, or after a restart, alike
 
@@ -248,7 +291,40 @@ class Claim(msgspec.Struct, kw_only=True):
         # A node that lags behind the one that told the height may not have it yet.
         if self.passed_slot is None or event.slot < self.passed_slot:
             return []
-        return self._end("expired", "The network did not take the transaction in time.", now)
+        if self.marker is None:
+            return self._end("expired", _NOT_TAKEN, now)
+        self.verdict, self.unheard = None, True
+        return [CheckMarker(self.marker)]
+
+    def _marker_seen(self, event: MarkerSeen, now: float) -> list[Instruction]:
+        if self.marker is None or not (self.verdict or self.unheard):
+            return []  # nothing was said that it could bear out
+        if self.unheard and not event.exists:
+            if self.passed_slot is None or event.slot < self.passed_slot:
+                return []  # that node has not seen the last block yet
+            return self._end("expired", _NOT_TAKEN, now)
+        if self.verdict is not None and event.exists:
+            return self._conclude(self.verdict, now)
+        if self.verdict is not None and event.slot < self.verdict.slot:
+            return []
+        # They differ: one of the answers is wrong, or another transaction left this mark, or
+        # the mark was there and its rent has been given back.
+        if self.verdict is not None:
+            return [FindMaker(self.marker, self.verdict.slot)]
+        return [FindMaker(self.marker, self.passed_slot or 0)]
+
+    def _maker_found(self, event: MakerFound, now: float) -> list[Instruction]:
+        verdict, self.verdict = self.verdict, None
+        unheard, self.unheard = self.unheard, False
+        if event.txid is not None:
+            if event.txid == self.txid:
+                return self._end("finalized", None, now)
+            return self._end("failed", _PAID_BY_ANOTHER, now)
+        if verdict is not None and verdict.error is not None and event.failed:
+            return self._conclude(verdict, now)
+        # Past its height, unheard of, and no payment left the mark: whoever saw the address
+        # may have sent a lamport there. Everything else was contradicted: ask again.
+        return self._end("expired", _NOT_TAKEN, now) if unheard else []
 
     def _ticked(self, event: Ticked, now: float) -> list[Instruction]:
         if self.txid is None:
@@ -266,14 +342,23 @@ class Claim(msgspec.Struct, kw_only=True):
         self.known = status is not None
         if status is None or status.commitment == "processed" or self.txid is None:
             return []
+        self.unheard = False
         if status.commitment == "finalized":
+            if self.marker is None:
+                return self._conclude(status, now)
+            self.verdict = status
             if status.error is not None:
-                return self._end("failed", status.error, now)
-            return self._end("finalized", None, now)
+                return [FindMaker(self.marker, status.slot)]
+            return [CheckMarker(self.marker)]
         if status.error is None and self.state == "signed":
             self.error = None
             self._move("confirmed", now)
         return []
+
+    def _conclude(self, final: Status, now: float) -> list[Instruction]:
+        if final.error is not None:
+            return self._end("failed", final.error, now)
+        return self._end("finalized", None, now)
 
     def _send(self, now: float) -> Broadcast:
         assert self.signed is not None
@@ -293,6 +378,8 @@ class Claim(msgspec.Struct, kw_only=True):
 
 
 _TOO_LATE_TO_SIGN = "The wallet did not sign in time."
+_NOT_TAKEN = "The network did not take the transaction in time."
+_PAID_BY_ANOTHER = "Another transaction made this payment already; claim again to see it booked."
 
 _HANDLERS: dict[type, Callable[[Claim, Any, float], list[Instruction]]] = {
     WalletSigned: Claim._wallet_signed,
@@ -302,5 +389,7 @@ _HANDLERS: dict[type, Callable[[Claim, Any, float], list[Instruction]]] = {
     StatusSeen: Claim._status_seen,
     HeightSeen: Claim._height_seen,
     HistorySearched: Claim._history_searched,
+    MarkerSeen: Claim._marker_seen,
+    MakerFound: Claim._maker_found,
     Ticked: Claim._ticked,
 }

@@ -6,14 +6,17 @@ import json
 from typing import Any
 
 from solders.pubkey import Pubkey
+from solders.system_program import ID as SYSTEM
 from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID, TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
 from .transactions import AnyMessage
 
 NO_SOL = (
-    "The wallet has too little SOL for the network's fee. The first claim of a wallet needs "
-    "about 0.0021 SOL, later ones 0.00001."
+    "The wallet has too little SOL for the network. The first claim of a wallet needs about "
+    "0.003 SOL, later ones 0.001, of which 0.0009 come back some days later."
 )
+#: Of a claim whose mark is on chain already (see ``markers``).
+ALREADY_PAID = "This payment is on chain already."
 PAUSED = "Claims are paused: the treasury's allowance is used up. The money stays claimable."
 REVOKED = "Claims are paused: the treasury's delegate is not approved. The money stays claimable."
 
@@ -41,8 +44,10 @@ def _instruction(told: Any, message: AnyMessage) -> str | None:
     program, code = _program(message, told[0]), told[1].get("Custom")
     if program in (TOKEN_PROGRAM_ID, TOKEN_2022_PROGRAM_ID):
         return _TOKEN.get(code) if isinstance(code, int) else None
-    # Making the token account is the only other step that moves anything: its rent.
-    return NO_SOL if program == ASSOCIATED_TOKEN_PROGRAM_ID and code == 1 else None
+    if program == SYSTEM and code == 0:
+        return ALREADY_PAID
+    # Making the mark and the token account are the steps that move SOL: their rent.
+    return NO_SOL if program in (SYSTEM, ASSOCIATED_TOKEN_PROGRAM_ID) and code == 1 else None
 
 
 def _program(message: AnyMessage, place: Any) -> Pubkey | None:

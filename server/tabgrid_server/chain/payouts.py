@@ -14,8 +14,9 @@ from ..settings import Settings
 from ..store import Store
 from .claims import Claim
 from .keys import KeyFileError
+from .refusals import ChainUnavailable
 from .rpc import Rpc, RpcError
-from .service import ChainUnavailable, ClaimService
+from .service import ClaimService
 from .treasury import TreasuryError, open_treasury
 
 log = structlog.get_logger("tabgrid.payouts")

@@ -75,6 +75,8 @@ def _words(program: str, data: bytes, accounts: list[str]) -> str:
         if program in ("Token", "Token-2022") and data[0] == 12:
             (amount,) = struct.unpack_from("<Q", data, 1)
             return f"Transfer {amount} base units from {accounts[0]} to {accounts[2]}"
+        if program == "System" and data[:4] == b"\x03\0\0\0":
+            return f"Create {accounts[1]}, the mark that this payment leaves"
         if program == "Associated Token" and data == b"\x01":
             return f"Create the token account {accounts[1]} of {accounts[2]} if it is missing"
     except (struct.error, IndexError):

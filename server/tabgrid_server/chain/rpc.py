@@ -36,8 +36,10 @@ T = TypeVar("T")
 
 #: A healthy RPC answers in well under a second; a person waits behind some of these calls.
 TIMEOUT_S = 10.0
-#: The RPC's own limit.
-STATUSES = 256
+#: The RPC's own limits.
+STATUSES, ACCOUNTS, SIGNATURES = 256, 100, 1_000
+#: Pages of an address's history: more than anybody would fill for the fees of it.
+PAGES = 10
 #: What solders calls the one number that an error carries.
 _FIELDS = ("code", "index", "account_index")
 
@@ -73,6 +75,27 @@ class Statuses(msgspec.Struct, frozen=True):
 
     slot: int
     values: list[Status | None]
+
+
+class Lamports(msgspec.Struct, frozen=True):
+    """Of accounts, in the order asked, in the finalized block ``slot``; 0 where none is."""
+
+    slot: int
+    values: list[int]
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A final transaction that names an address."""
+
+    txid: str
+    failed: bool
+
+
+class Landed(msgspec.Struct, frozen=True):
+    """A transaction that is final on chain. ``at`` is its block's time, Unix seconds."""
+
+    transaction: VersionedTransaction
+    at: float | None
 
 
 class Rpc:
@@ -118,6 +141,15 @@ class Rpc:
         """Lamports."""
         value: int = (await self._ask(self._client.get_balance(address, Confirmed))).value
         return value
+
+    async def lamports(self, addresses: Sequence[Pubkey]) -> Lamports:
+        """At most 100 accounts, as of the last finalized block."""
+        call = self._client.get_multiple_accounts(list(addresses), Finalized)
+        answer = await self._ask(call)
+        if len(answer.value) != len(addresses):
+            raise RpcUnavailable("The RPC answered for other accounts than it was asked for.")
+        values = [0 if each is None else each.lamports for each in answer.value]
+        return Lamports(answer.context.slot, values)
 
     async def token_account(self, address: Pubkey) -> TokenAccount | None:
         """None if there is no account, or another kind."""
@@ -172,6 +204,39 @@ class Rpc:
         )
         found = (await self._ask(call)).value
         return None if found is None else _on_chain(txid, mint, found)
+
+    async def history(self, address: Pubkey, at_least: int = 0) -> list[Named]:
+        """Final transactions that name ``address``, oldest first, by a node that has the
+        finalized block ``at_least``; one that lags behind refuses."""
+        found: list[Named] = []
+        before: Signature | None = None
+        for _ in range(PAGES):
+            call = self._client.get_signatures_for_address(
+                address,
+                before=before,
+                limit=SIGNATURES,
+                commitment=Finalized,
+                min_context_slot=at_least or None,
+            )
+            page = (await self._ask(call)).value
+            found += [Named(str(each.signature), each.err is not None) for each in page]
+            if len(page) < SIGNATURES:
+                break
+            before = page[-1].signature
+        return found[::-1]
+
+    async def landed(self, txid: str) -> Landed | None:
+        """A final transaction; None if the RPC does not have it."""
+        call = self._client.get_transaction(
+            Signature.from_string(txid), "base64", Finalized, max_supported_transaction_version=0
+        )
+        found = (await self._ask(call)).value
+        if found is None:
+            return None
+        transaction = found.transaction.transaction
+        if not isinstance(transaction, VersionedTransaction):
+            raise RpcUnavailable("The RPC answered in another encoding than it was asked for.")
+        return Landed(transaction, found.block_time)
 
     async def _ask(self, call: Awaitable[T]) -> Any:
         """Await an answer that has a value; every way to fail becomes one of ours."""

@@ -25,6 +25,7 @@ from spl.token.instructions import (
 )
 from spl.token.models import TransferCheckedParams
 
+from .markers import Marker, leave
 from .panics import foreign
 
 AnyMessage = Message | MessageV0 | MessageV1
@@ -54,6 +55,7 @@ class Terms(msgspec.Struct, frozen=True):
     token_program: Pubkey
     treasury: Pubkey
     hot: Pubkey
+    marker: Marker
     compute_unit_price: int
 
 
@@ -67,6 +69,7 @@ def instructions(terms: Terms) -> list[Instruction]:
     return [
         set_compute_unit_limit(COMPUTE_UNITS),
         set_compute_unit_price(terms.compute_unit_price),
+        leave(terms.marker, terms.wallet, terms.hot),
         create_idempotent_associated_token_account(
             payer=terms.wallet,
             owner=terms.wallet,
@@ -85,8 +88,13 @@ def instructions(terms: Terms) -> list[Instruction]:
                 signers=[],
             )
         ),
-        memo(f"tabgrid:{terms.claim}"),
+        memo(_MEMO + terms.claim),
     ]
+
+
+#: Places in ``instructions``.
+_MARK, _TRANSFER = 2, 4
+_MEMO = "tabgrid:"
 
 
 def memo(text: str) -> Instruction:
@@ -137,6 +145,38 @@ def cosign(transaction: VersionedTransaction, hot: Keypair) -> VersionedTransact
 def read_message(raw: bytes) -> MessageV0:
     """Our own message, as ``bytes(message)`` wrote it."""
     return MessageV0.from_bytes(raw)
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """What a transaction of ours paid: ``amount`` base units, for the claim with this id."""
+
+    claim: str
+    amount: int
+
+
+def read_payment(message: AnyMessage, mark: Marker, terms_of: Terms) -> Payment | None:
+    """The payment that ``message`` makes and marks with ``mark``; None if it is another's.
+
+    Only what the hot key signed can create the mark, so what is found here was co-signed by
+    whoever held that key. Of ``terms_of`` claim, amount and price are not looked at.
+    """
+    if not isinstance(message, MessageV0) or message.address_table_lookups:
+        return None
+    found = _spelt_out(message)
+    wanted = _spelt_out(build(terms_of, str(message.recent_blockhash)))
+    marked, paid = wanted[_MARK], wanted[_TRANSFER]
+    transfers = [
+        each
+        for each in found
+        if each.program == paid.program
+        and each.accounts == paid.accounts
+        and each.data[:1] == paid.data[:1]
+    ]
+    notes = [each.data for each in found if each.program == MEMO_PROGRAM_ID]
+    if marked not in found or len(transfers) != 1 or len(notes) != 1:
+        return None
+    claim = notes[0].decode(errors="replace").removeprefix(_MEMO)
+    return Payment(claim, int.from_bytes(transfers[0].data[1:9], "little"))
 
 
 def _read(returned: bytes) -> VersionedTransaction:

@@ -31,6 +31,7 @@ from spl.token.models import ApproveCheckedParams, InitializeMint2Params, MintTo
 
 from ..settings import Chain
 from .keys import load, load_or_create
+from .markers import Marker, marker, secret_of
 from .panics import foreign
 from .rpc import Rpc, RpcUnavailable
 
@@ -38,6 +39,8 @@ from .rpc import Rpc, RpcUnavailable
 SUPPLY, ALLOWANCE = 1_000_000, 10_000
 #: Lamports for the cold key: rent of two accounts and many fees.
 COLD_LAMPORTS = 10 * 10**9
+#: Lamports for the hot key: it pays the fees of giving rent back, six marks at a time.
+HOT_LAMPORTS = 10**9
 #: How often, and for how long, a transaction of ours on the local chain is asked after.
 _POLL_S, _POLLS = 0.05, 200
 
@@ -51,6 +54,8 @@ class TreasuryStatus(msgspec.Struct, frozen=True):
 
     balance: int
     allowance: int
+    #: A cold key, or an SPL multisig.
+    owner: Pubkey
 
     @property
     def payable(self) -> int:
@@ -69,13 +74,18 @@ class Treasury(msgspec.Struct, frozen=True):
     def __repr__(self) -> str:
         return f"Treasury({self.account}, mint {self.mint}, delegate {self.hot.pubkey()})"
 
+    def marker(self, wallet: Pubkey, seq: int) -> Marker:
+        """What payment number ``seq`` to ``wallet`` leaves on chain."""
+        return marker(secret_of(self.hot), self.hot.pubkey(), wallet, self.mint, seq)
+
     async def status(self, rpc: Rpc) -> TreasuryStatus:
         """Raises ``TreasuryError`` if the account is not there, ``RpcError``."""
         account = await rpc.token_account(self.account)
         if account is None or account.mint != self.mint:
             raise TreasuryError(f"{self.account} is no token account of mint {self.mint}.")
         ours = account.delegate == self.hot.pubkey()
-        return TreasuryStatus(account.amount, account.delegated if ours else 0)
+        allowance = account.delegated if ours else 0
+        return TreasuryStatus(account.amount, allowance, account.owner)
 
 
 async def open_treasury(rpc: Rpc, settings: Chain, data: Path) -> Treasury:
@@ -100,28 +110,55 @@ async def open_treasury(rpc: Rpc, settings: Chain, data: Path) -> Treasury:
     return treasury
 
 
+async def find_treasury(rpc: Rpc, settings: Chain, data: Path) -> Treasury:
+    """The treasury as it is: nothing is made or approved on a local chain either.
+
+    Raises ``TreasuryError``, ``KeyFileError``, ``RpcError``.
+    """
+    if settings.mint or settings.cluster != "localnet":
+        return await open_treasury(rpc, settings, data)
+    keys = data / "keys"
+    treasury = _local(load(keys / "cold.json"), load(keys / "mint.json"), load(keys / "hot.json"))
+    treasury = msgspec.structs.replace(treasury, decimals=settings.decimals)
+    await treasury.status(rpc)
+    return treasury
+
+
 async def ensure_local_treasury(rpc: Rpc, data: Path, decimals: int = 6) -> Treasury:
     """Make whatever is missing: keys (in ``data``/keys), mint, account, supply, approval.
 
-    Safe to call at every start, also after a start that was killed halfway.
+    Safe to call at every start, also after a start that was killed halfway. An approval that
+    was revoked stays so.
     """
     keys = data / "keys"
     cold, mint = load_or_create(keys / "cold.json"), load_or_create(keys / "mint.json")
     hot = load_or_create(keys / "hot.json")
-    account = get_associated_token_address(cold.pubkey(), mint.pubkey())
-    treasury = Treasury(mint.pubkey(), decimals, TOKEN_PROGRAM_ID, account, hot)
+    treasury = msgspec.structs.replace(_local(cold, mint, hot), decimals=decimals)
     if await rpc.balance(cold.pubkey()) < COLD_LAMPORTS // 10:
-        await _landed(rpc, await rpc.airdrop(cold.pubkey(), COLD_LAMPORTS))
+        await landed(rpc, await rpc.airdrop(cold.pubkey(), COLD_LAMPORTS))
+    if await rpc.balance(hot.pubkey()) < HOT_LAMPORTS // 10:
+        await landed(rpc, await rpc.airdrop(hot.pubkey(), HOT_LAMPORTS))
+    approve = approval(treasury, cold.pubkey(), ALLOWANCE * 10**decimals)
     if await rpc.mint(mint.pubkey()) is None:
-        await run(rpc, await _issue(rpc, treasury, cold.pubkey()), [cold, mint])
-    amount = ALLOWANCE * 10**decimals
-    if (await treasury.status(rpc)).allowance < amount // 2:
-        await run(rpc, [approval(treasury, cold.pubkey(), amount)], [cold])
+        steps = await _issue(rpc, treasury, cold.pubkey())
+        await run(rpc, [*steps, approve], [cold, mint])
+    elif 0 < (await treasury.status(rpc)).allowance < ALLOWANCE * 10**decimals // 2:
+        await run(rpc, [approve], [cold])
     return treasury
 
 
-def approval(treasury: Treasury, owner: Pubkey, amount: int) -> Instruction:
-    """Let the hot key pay ``amount`` base units; what was approved before is replaced."""
+def _local(cold: Keypair, mint: Keypair, hot: Keypair) -> Treasury:
+    account = get_associated_token_address(cold.pubkey(), mint.pubkey())
+    return Treasury(mint.pubkey(), 6, TOKEN_PROGRAM_ID, account, hot)
+
+
+def approval(
+    treasury: Treasury, owner: Pubkey, amount: int, signers: Sequence[Pubkey] = ()
+) -> Instruction:
+    """Let the hot key pay ``amount`` base units; what was approved before is replaced.
+
+    ``signers``: of the multisig, where ``owner`` is one.
+    """
     return approve_checked(
         ApproveCheckedParams(
             program_id=treasury.token_program,
@@ -131,7 +168,7 @@ def approval(treasury: Treasury, owner: Pubkey, amount: int) -> Instruction:
             owner=owner,
             amount=amount,
             decimals=treasury.decimals,
-            signers=[],
+            signers=list(signers),
         )
     )
 
@@ -144,10 +181,14 @@ async def run(rpc: Rpc, steps: Sequence[Instruction], signers: Sequence[Keypair]
     blockhash = Hash.from_string((await rpc.blockhash()).hash)
     message = MessageV0.try_compile(signers[0].pubkey(), list(steps), [], blockhash)
     transaction = VersionedTransaction(message, list(signers))
-    return await _landed(rpc, await rpc.send(bytes(transaction)))
+    return await landed(rpc, await rpc.send(bytes(transaction)))
 
 
-async def _landed(rpc: Rpc, txid: str) -> str:
+async def landed(rpc: Rpc, txid: str) -> str:
+    """Wait until a transaction of our own is confirmed; its id.
+
+    Raises ``TreasuryError`` if it fails, ``RpcUnavailable`` if it is not seen in time.
+    """
     for _ in range(_POLLS):
         (status,) = (await rpc.statuses([txid])).values
         if status is not None and status.commitment != "processed":
@@ -159,7 +200,7 @@ async def _landed(rpc: Rpc, txid: str) -> str:
 
 
 async def _issue(rpc: Rpc, treasury: Treasury, cold: Pubkey) -> list[Instruction]:
-    """Mint, account and supply in one transaction: all of them or none."""
+    """Mint, account and supply, for one transaction: all of them or none."""
     rent = await rpc.rent(MINT_LEN)
     mint, program, decimals = treasury.mint, treasury.token_program, treasury.decimals
     return [

@@ -32,6 +32,7 @@ SUMMARIES = {
     "Operate": {
         "keys": "Make, list and revoke API keys, and add credit.",
         "models": "Export, check and list models.",
+        "treasury": "Show what the grid can pay, approve and revoke it, reset the breaker.",
         "audit": "Prove that the books balance and the treasury covers what is owed.",
         "bench": "Measure this machine and this build, beside a baseline.",
     },

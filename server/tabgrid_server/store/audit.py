@@ -82,6 +82,10 @@ _RULES = {
     "each output that lies elsewhere is led to by a row": """
         SELECT j.id FROM jobs j LEFT JOIN blobs b ON b.digest = j.output_digest
         WHERE j.output_digest IS NOT NULL AND b.digest IS NULL""",
+    "final claims are booked as paid, and no others": """
+        SELECT c.id FROM claims c
+        LEFT JOIN transfers t ON t.kind IN ('pay', 'recover') AND t.ref = c.id
+        WHERE (c.state = 'finalized') <> (t.id IS NOT NULL)""",
     "a claim is paid or returned, never both": """
         SELECT ref FROM transfers WHERE kind IN ('pay', 'return')
         GROUP BY ref HAVING count(*) > 1""",

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from .. import ledger
 from ..chain.claims import OVER, SIGN_WITHIN_S, TRANSITIONS, Claim, State
+from . import breaker
 from . import ledger as stored_ledger
+from .breaker import Caps
 from .errors import Conflict
+from .records import Record
 from .tables import claim_attempts, claims
 
 #: A claim has one attempt: its blockhash is the only one ever co-signed for it. The table
@@ -31,11 +34,55 @@ _SELECT = select(
 )
 
 
+class Position(Record, frozen=True, kw_only=True):
+    """Where a wallet stands before it claims.
+
+    ``overpaid``: base units that it was paid beyond what these books know of. ``seq``: the
+    number of its next payment. ``live``: its claim that is not over.
+    """
+
+    claimable: int
+    overpaid: int
+    seq: int
+    live: Claim | None
+
+
+class Mark(Record, frozen=True, kw_only=True):
+    """A payment's mark on chain, whose rent is not back yet."""
+
+    claim: str
+    wallet: str
+    seq: int
+    marker: str
+
+
+def position(connection: Connection, wallet: str, token: str) -> Position:
+    mine = (claims.c.wallet == wallet, claims.c.token == token)
+    paid = select(func.max(claims.c.seq)).where(*mine, claims.c.state == "finalized")
+    last = connection.execute(paid).scalar()
+    row = connection.execute(_SELECT.where(*mine, claims.c.state.in_(OPEN)).limit(1)).first()
+    return Position(
+        claimable=stored_ledger.balance(connection, ledger.claimable_of(wallet), token),
+        overpaid=-stored_ledger.balance(connection, ledger.overpaid_of(wallet), token),
+        seq=0 if last is None else last + 1,
+        live=None if row is None else _claim(row),
+    )
+
+
+def offset(connection: Connection, wallet: str, token: str, ref: str, at: float) -> None:
+    """Take what ``wallet`` was paid too early from what it can claim."""
+    stands = position(connection, wallet, token)
+    amount = min(stands.claimable, stands.overpaid)
+    if amount:
+        stored_ledger.post(connection, ledger.offset(ref, wallet, amount, token, at))
+
+
 def reserve(connection: Connection, claim: Claim) -> None:
     """Keep a new claim and put its money into it.
 
     Raises ``InsufficientFunds``, and ``Conflict`` if more is claimable than ``claim`` takes:
     then a new one must be made, so that a claim is always for all, and each job in one claim.
+    ``Conflict`` too where the wallet has another claim under way, or paid with this number.
     """
     wallet, token = claim.wallet, claim.token
     transfer = ledger.reserve(claim.id, wallet, claim.amount, token, claim.created_at)
@@ -47,6 +94,93 @@ def reserve(connection: Connection, claim: Claim) -> None:
     stored_ledger.mark_claimed(connection, wallet, token, claim.id)
 
 
+def cosign(connection: Connection, claim: Claim, caps: Caps) -> Literal["moved", "lost", "tripped"]:
+    """``advance`` to signed, unless payouts are stopped or this one would exceed a cap: then
+    the breaker is tripped, in this very commit, and nothing else is kept."""
+    assert claim.signed_at is not None
+    if breaker.trip_if_over(connection, claim.token, claim.amount, claim.signed_at, caps):
+        return "tripped"
+    return "moved" if advance(connection, claim, "reserved") else "lost"
+
+
+def recover(connection: Connection, claim: Claim) -> bool:
+    """Book a payment that is final on chain and that these books do not have as paid.
+
+    ``claim`` is finalized. False, and nothing is kept, if it is known as paid, or open (then
+    following it will book it).
+    """
+    query = select(claims.c.state).where(claims.c.id == claim.id).with_for_update()
+    state = connection.execute(query).scalar()
+    if state == "finalized" or state in OPEN:
+        return False
+    if state is None:
+        connection.execute(insert(claims).values(_claim_row(claim)))
+        attempt = _attempt_row(claim) | {"txid": claim.txid, "signed": claim.signed}
+        connection.execute(insert(claim_attempts).values(attempt))
+    else:
+        _correct(connection, claim)
+    wallet, token, at = claim.wallet, claim.token, claim.updated_at
+    claimable = stored_ledger.balance(connection, ledger.claimable_of(wallet), token)
+    transfer = ledger.recover(claim.id, wallet, claim.amount, claimable, token, at)
+    stored_ledger.post(connection, transfer)
+    if claim.amount >= claimable:
+        stored_ledger.mark_claimed(connection, wallet, token, claim.id)
+    return True
+
+
+def _correct(connection: Connection, claim: Claim) -> None:
+    """A claim that was taken for lost was paid."""
+    connection.execute(
+        update(claims)
+        .where(claims.c.id == claim.id)
+        .values(
+            state=claim.state,
+            error=None,
+            updated_at=claim.updated_at,
+            seq=claim.seq,
+            marker=claim.marker,
+            signed_at=claim.signed_at,
+        )
+    )
+    connection.execute(
+        update(claim_attempts)
+        .where(claim_attempts.c.claim_id == claim.id, claim_attempts.c.n == ATTEMPT)
+        .values(state=claim.state, txid=claim.txid, signed=claim.signed)
+    )
+
+
+def outstanding(connection: Connection, token: str) -> int:
+    """Base units of claims that may still be taken from the treasury."""
+    query = select(func.coalesce(func.sum(claims.c.amount), 0)).where(
+        claims.c.token == token, claims.c.state.in_(("reserved", "signed"))
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def marks(connection: Connection, before: float, limit: int) -> list[Mark]:
+    """Marks of payments that were final at ``before``, oldest first."""
+    query = (
+        select(claims.c.id, claims.c.wallet, claims.c.seq, claims.c.marker)
+        .where(
+            claims.c.marker.is_not(None),
+            claims.c.state == "finalized",
+            claims.c.unmarked_at.is_(None),
+            claims.c.updated_at <= before,
+        )
+        .order_by(claims.c.updated_at)
+        .limit(limit)
+    )
+    return [
+        Mark(claim=id, wallet=wallet, seq=seq, marker=marker)
+        for id, wallet, seq, marker in connection.execute(query)
+    ]
+
+
+def unmark(connection: Connection, ids: Sequence[str], at: float) -> None:
+    """The marks of these claims are gone from the chain."""
+    connection.execute(update(claims).where(claims.c.id.in_(ids)).values(unmarked_at=at))
+
+
 def advance(connection: Connection, claim: Claim, before: State) -> bool:
     """Keep what ``claim`` has become since it was in state ``before``, and move its money.
 
@@ -55,7 +189,12 @@ def advance(connection: Connection, claim: Claim, before: State) -> bool:
     moved = connection.execute(
         update(claims)
         .where(claims.c.id == claim.id, claims.c.state == before)
-        .values(state=claim.state, error=claim.error, updated_at=claim.updated_at)
+        .values(
+            state=claim.state,
+            error=claim.error,
+            updated_at=claim.updated_at,
+            signed_at=claim.signed_at,
+        )
     )
     if moved.rowcount != 1:
         return False
@@ -110,11 +249,13 @@ def _claims(rows: Iterable[Row[Any]]) -> list[Claim]:
 
 
 def _claim(row: Row[Any]) -> Claim:
-    return Claim(**row._mapping, expires_at=row.created_at + SIGN_WITHIN_S)
+    fields = {name: value for name, value in row._mapping.items() if name != "unmarked_at"}
+    return Claim(**fields, expires_at=row.created_at + SIGN_WITHIN_S)
 
 
 def _claim_row(claim: Claim) -> dict[str, Any]:
-    return {column.name: getattr(claim, column.name) for column in claims.columns}
+    names = [column.name for column in claims.columns if column.name != "unmarked_at"]
+    return {name: getattr(claim, name) for name in names}
 
 
 def _attempt_row(claim: Claim) -> dict[str, Any]:

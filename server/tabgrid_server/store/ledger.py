@@ -128,7 +128,12 @@ def wallet_summary(connection: Connection, address: str, token: str) -> WalletSu
     )
     return WalletSummary(
         jobs_done=connection.execute(jobs_done).scalar_one(),
-        earned=withheld + claimable + in_flight + paid,
+        # What was paid too early (negative) is in ``paid`` before it is earned.
+        earned=withheld
+        + claimable
+        + in_flight
+        + paid
+        + balance(connection, ledger.overpaid_of(address), token),
         withheld=withheld,
         claimable=claimable,
         in_flight=in_flight,
@@ -140,7 +145,10 @@ def wallet_summary(connection: Connection, address: str, token: str) -> WalletSu
 def _paid(connection: Connection, address: str, token: str) -> int:
     query = (
         select(func.coalesce(func.sum(claims.c.amount), 0))
-        .join(transfers, (transfers.c.kind == "pay") & (transfers.c.ref == claims.c.id))
+        .join(
+            transfers,
+            transfers.c.kind.in_(("pay", "recover")) & (transfers.c.ref == claims.c.id),
+        )
         .where(claims.c.wallet == address, claims.c.token == token)
     )
     return int(connection.execute(query).scalar_one())

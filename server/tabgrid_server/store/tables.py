@@ -265,6 +265,11 @@ wallets = Table(
     Column("last_seen", Double, nullable=False),
 )
 
+#: States of a claim that may still reach the chain.
+_LIVE_CLAIM = "seq IS NOT NULL AND state IN ('reserved', 'signed', 'confirmed')"
+_PAYABLE_CLAIM = "seq IS NOT NULL AND state IN ('reserved', 'signed', 'confirmed', 'finalized')"
+_MARKED = "marker IS NOT NULL AND state = 'finalized' AND unmarked_at IS NULL"
+
 claims = Table(
     "claims",
     metadata,
@@ -276,9 +281,68 @@ claims = Table(
     Column("error", Text),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
+    # Which payment of the wallet this is, and the address of its mark on chain. Null for
+    # claims of a time before there were marks.
+    Column("seq", Integer),
+    Column("marker", Text),
+    # When it was co-signed: what the payout caps count.
+    Column("signed_at", Double),
+    # When the rent of the mark was seen to be given back.
+    Column("unmarked_at", Double),
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_claims_wallet", "wallet", "created_at"),
     Index("ix_claims_state", "state", "updated_at"),
+    # A wallet has one claim under way, so that each knows its number …
+    Index(
+        "uq_claims_live",
+        "wallet",
+        "token",
+        unique=True,
+        sqlite_where=text(_LIVE_CLAIM),
+        postgresql_where=text(_LIVE_CLAIM),
+    ),
+    # … and a number is paid once in these books, as it is on chain.
+    Index(
+        "uq_claims_payable",
+        "wallet",
+        "token",
+        "seq",
+        unique=True,
+        sqlite_where=text(_PAYABLE_CLAIM),
+        postgresql_where=text(_PAYABLE_CLAIM),
+    ),
+    Index(
+        "ix_claims_signed_at",
+        "signed_at",
+        sqlite_where=text("signed_at IS NOT NULL"),
+        postgresql_where=text("signed_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_claims_marked",
+        "updated_at",
+        sqlite_where=text(_MARKED),
+        postgresql_where=text(_MARKED),
+    ),
+)
+
+#: Each time that payouts stopped because too much went out; open until a person resets it.
+breaker = Table(
+    "breaker",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("tripped_at", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("reset_at", Double),
+    Column("note", Text),
+    # One at a time: whoever trips it second finds it tripped.
+    Index(
+        "uq_breaker_open",
+        "token",
+        unique=True,
+        sqlite_where=text("reset_at IS NULL"),
+        postgresql_where=text("reset_at IS NULL"),
+    ),
 )
 
 #: States of an attempt that may still reach the chain.

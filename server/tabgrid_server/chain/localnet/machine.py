@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -90,6 +91,8 @@ class Machine:
         self._now = now
         self._records: dict[str, Record] = {}
         self._by_account: dict[Pubkey, list[str]] = {}
+        #: What accounts were before each transaction that is not final yet, oldest first.
+        self._before: deque[tuple[int, dict[Pubkey, Account | None]]] = deque()
         self._valid: dict[Hash, int] = {}
         self._newest = -1
         self._svm = LiteSVM().with_blockhash_check(False).with_transaction_history(HISTORY)
@@ -139,6 +142,14 @@ class Machine:
     def account(self, address: Pubkey) -> Account | None:
         account = self._svm.get_account(address)
         return account if account is not None and account.lamports > 0 else None
+
+    def final_account(self, address: Pubkey) -> Account | None:
+        """As of the last finalized block."""
+        self._forget_final()
+        for _, accounts in self._before:
+            if address in accounts:
+                return accounts[address]
+        return self.account(address)
 
     def owned_by(self, program: Pubkey) -> list[tuple[Pubkey, Account]]:
         return self._svm.get_program_accounts(program)
@@ -205,6 +216,7 @@ class Machine:
         self._set_clock(slot, at)
         keys = transaction.message.account_keys
         before = balances_of(keys, self.account)
+        accounts = {key: self.account(key) for key in keys}
         outcome = _outcome(self._svm.send_transaction(transaction))
         if outcome.taken:
             after = balances_of(keys, self.account)
@@ -220,9 +232,16 @@ class Machine:
                 after=after,
             )
             self._records[record.signature] = record
+            self._forget_final()
+            self._before.append((slot, accounts))
             for key in keys:
                 self._by_account.setdefault(key, []).append(record.signature)
         return outcome
+
+    def _forget_final(self) -> None:
+        final = self.finalized()
+        while self._before and self._before[0][0] <= final:
+            self._before.popleft()
 
     def _set_clock(self, slot: int, at: float) -> None:
         epoch = slot // SLOTS_PER_EPOCH

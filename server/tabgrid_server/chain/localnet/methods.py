@@ -7,6 +7,7 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
+from solders.account import Account
 from solders.hash import Hash
 from solders.message import MessageV0, from_bytes_versioned, to_bytes_versioned
 from solders.pubkey import Pubkey
@@ -36,6 +37,7 @@ INVALID_PARAMS = -32602
 PREFLIGHT_FAILED = -32002
 BAD_SIGNATURE = -32003
 UNSUPPORTED_VERSION = -32015
+LAGGING = -32016
 
 
 class RpcError(Exception):
@@ -118,18 +120,18 @@ class Methods:
     # --- accounts ------------------------------------------------------------------------
 
     def get_balance(self, params: list[Any]) -> Json:
-        found = self.machine.account(_key(params, 0))
-        return self._context(found.lamports if found else 0)
+        found = self._account(params, _key(params, 0))
+        return self._as_of(params, found.lamports if found else 0)
 
     def get_account_info(self, params: list[Any]) -> Json:
-        found = self.machine.account(_key(params, 0))
-        return self._context(views.account(self.machine, found, _encoding(params, 1)))
+        found = self._account(params, _key(params, 0))
+        return self._as_of(params, views.account(self.machine, found, _encoding(params, 1)))
 
     def get_multiple_accounts(self, params: list[Any]) -> Json:
         keys = [Pubkey.from_string(each) for each in _list(params, 0, MAX_ACCOUNTS)]
         encoding = _encoding(params, 1)
-        found = [views.account(self.machine, self.machine.account(key), encoding) for key in keys]
-        return self._context(found)
+        found = [self._account(params, key) for key in keys]
+        return self._as_of(params, [views.account(self.machine, each, encoding) for each in found])
 
     def get_token_account_balance(self, params: list[Any]) -> Json:
         found = self.machine.account(_key(params, 0))
@@ -212,6 +214,8 @@ class Methods:
         if not 1 <= limit <= MAX_SIGNATURES:
             raise RpcError(INVALID_PARAMS, f"Invalid params: limit is 1 to {MAX_SIGNATURES}")
         highest = self._slot(params, 1)
+        if highest < int(options.get("minContextSlot") or 0):
+            raise RpcError(LAGGING, "Minimum context slot has not been reached")
         records = self.machine.records_of(_key(params, 0))
         names = [record.signature for record in records]
         start = names.index(options["before"]) + 1 if options.get("before") in names else 0
@@ -240,6 +244,19 @@ class Methods:
         """The newest slot that the asked commitment (by default finalized) covers."""
         final = _options(params, place).get("commitment", "finalized") == "finalized"
         return self.machine.finalized() if final else self.machine.slot()
+
+    def _account(self, params: list[Any], key: Pubkey) -> Account | None:
+        """As of a finalized block only where that is asked for: a person at a local chain
+        wants to see at once what they did, and most libraries leave the default."""
+        if _options(params, 1).get("commitment") == "finalized":
+            return self.machine.final_account(key)
+        return self.machine.account(key)
+
+    def _as_of(self, params: list[Any], value: Any) -> Json:
+        told = self._context(value)
+        if _options(params, 1).get("commitment") == "finalized":
+            told["context"]["slot"] = self.machine.finalized()
+        return told
 
     def _context(self, value: Any) -> Json:
         return {"context": {"slot": self.machine.slot(), "apiVersion": "2.2.0"}, "value": value}

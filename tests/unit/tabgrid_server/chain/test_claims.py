@@ -14,7 +14,7 @@ from tabgrid_server.chain.claims import Claim, Status
 
 NOW = 1_000_000.0
 LAST = 500
-TXID, SIGNED = "txid", b"signed"
+TXID, SIGNED, MARK = "txid", b"signed", "mark"
 
 
 def claim(**fields: object) -> Claim:
@@ -99,6 +99,81 @@ def test_nothing_is_sent_past_the_last_height() -> None:
     assert one.handle(c.Ticked(), NOW + 60) == [c.CheckStatus(TXID)]
 
 
+def marked(**fields: object) -> Claim:
+    return signed(seq=0, marker=MARK, **fields)
+
+
+FINAL, FINAL_ERROR = status("finalized"), status("finalized", "why")
+
+
+def test_final_is_believed_when_the_mark_is_there() -> None:
+    one = marked()
+    assert one.handle(c.StatusSeen(FINAL), NOW) == [c.CheckMarker(MARK)]
+    assert one.state == "signed"
+    assert one.handle(c.MarkerSeen(exists=True, slot=7), NOW) == [c.Book("paid")]
+
+
+def test_final_without_a_mark_is_a_question_for_its_history() -> None:
+    one = marked()
+    one.handle(c.StatusSeen(FINAL), NOW)
+    assert one.handle(c.MarkerSeen(exists=False, slot=6), NOW) == [], "that node lags behind"
+    assert one.handle(c.MarkerSeen(exists=False, slot=7), NOW) == [c.FindMaker(MARK, 7)]
+    assert one.handle(c.MakerFound(None), NOW) == [], "the status was not true"
+    assert one.handle(c.MarkerSeen(exists=True, slot=9), NOW) == [], "nothing is said any more"
+    one.handle(c.StatusSeen(FINAL), NOW)
+    one.handle(c.MarkerSeen(exists=False, slot=7), NOW)
+    # Paid, and its rent was given back long ago: a database restored from a backup.
+    assert one.handle(c.MakerFound(TXID), NOW) == [c.Book("paid")]
+
+
+def test_failed_is_believed_when_the_mark_s_history_has_it() -> None:
+    one = marked()
+    assert one.handle(c.StatusSeen(FINAL_ERROR), NOW) == [c.FindMaker(MARK, 7)]
+    assert one.handle(c.MakerFound(None), NOW) == [], "said by one index alone"
+    one.handle(c.StatusSeen(FINAL_ERROR), NOW)
+    assert one.handle(c.MakerFound(None, failed=True), NOW) == [c.Book("returned")]
+    assert (one.state, one.error) == ("failed", "why")
+
+
+def test_failed_and_paid_is_paid() -> None:
+    one = marked()
+    one.handle(c.StatusSeen(FINAL_ERROR), NOW)
+    assert one.handle(c.MakerFound(TXID), NOW) == [c.Book("paid")]
+
+
+def test_a_payment_that_another_transaction_made_is_not_made_again() -> None:
+    one = marked()
+    one.handle(c.StatusSeen(FINAL_ERROR), NOW)
+    assert one.handle(c.MakerFound("other", failed=True), NOW) == [c.Book("returned")]
+    assert "Another transaction" in str(one.error)
+
+
+def test_unheard_of_needs_the_mark_to_be_missing() -> None:
+    one = marked()
+    one.handle(c.HeightSeen(LAST + 1, 901), NOW)
+    assert one.handle(c.HistorySearched(None, 901), NOW) == [c.CheckMarker(MARK)]
+    assert one.handle(c.MarkerSeen(exists=False, slot=900), NOW) == [], "that node lags behind"
+    assert one.handle(c.MarkerSeen(exists=False, slot=901), NOW) == [c.Book("returned")]
+    assert one.state == "expired"
+
+
+@pytest.mark.parametrize(
+    ("found", "booked", "state"),
+    [
+        (c.MakerFound(TXID), "paid", "finalized"),  # the history of transactions had a hole
+        (c.MakerFound("other"), "returned", "failed"),
+        (c.MakerFound(None), "returned", "expired"),  # somebody sent a lamport there
+    ],
+)
+def test_unheard_of_and_marked(found: c.MakerFound, booked: str, state: str) -> None:
+    one = marked()
+    one.handle(c.HeightSeen(LAST + 1, 901), NOW)
+    one.handle(c.HistorySearched(None, 901), NOW)
+    assert one.handle(c.MarkerSeen(exists=True, slot=901), NOW) == [c.FindMaker(MARK, 901)]
+    assert one.handle(found, NOW) == [c.Book(booked)]  # type: ignore[arg-type]
+    assert one.state == state
+
+
 @pytest.mark.parametrize(
     ("event", "state"),
     [
@@ -151,15 +226,19 @@ EVENTS = st.one_of(
     st.builds(c.StatusSeen, STATUSES),
     st.builds(c.HeightSeen, st.integers(LAST - 2, LAST + 2), st.integers(0, 1000)),
     st.builds(c.HistorySearched, STATUSES, st.integers(0, 1000)),
+    st.builds(c.MarkerSeen, st.booleans(), st.integers(0, 1000)),
+    st.builds(c.MakerFound, st.sampled_from([None, TXID, "other"]), st.booleans()),
     st.builds(c.BroadcastFailed, st.just("busy")),
     st.builds(c.Refused, st.just("no")),
     st.just(c.BlockhashGone()),
 )
 
 
-@given(st.lists(EVENTS), st.integers(0, 30))
-def test_any_events_book_at_most_once_and_keep_the_rules(events: list[c.Event], at: int) -> None:
-    one, booked, now = claim(), [], NOW
+@given(st.lists(EVENTS), st.integers(0, 30), st.sampled_from([None, MARK]))
+def test_any_events_book_at_most_once_and_keep_the_rules(
+    events: list[c.Event], at: int, mark: str | None
+) -> None:
+    one, booked, now = claim(seq=mark and 0, marker=mark), [], NOW
     for place, event in enumerate(events):
         if place == at and one.state == "reserved":
             one.handle(c.WalletSigned(TXID, SIGNED), now)
@@ -181,7 +260,7 @@ class AgainstAChain(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.claim = claim()
+        self.claim = claim(seq=0, marker=MARK)
         self.height = LAST - 20
         self.final = LAST - 52
         self.sent = False
@@ -189,11 +268,14 @@ class AgainstAChain(RuleBasedStateMachine):
         self.outcome: str | None = None
         self.now = NOW
         self.searching = False
+        self.asked: c.CheckMarker | c.FindMaker | None = None
 
     def tell(self, event: c.Event) -> None:
         for each in self.claim.handle(event, self.now):
             self.sent |= isinstance(each, c.Broadcast)
             self.searching |= isinstance(each, c.SearchHistory)
+            if isinstance(each, c.CheckMarker | c.FindMaker):
+                self.asked = each
 
     @rule()
     def sign(self) -> None:
@@ -240,6 +322,26 @@ class AgainstAChain(RuleBasedStateMachine):
         # A lagging node knows nothing and says where it stands.
         answer = (None, LAST - 100) if lagging else (self.known(), self.height)
         self.tell(c.HistorySearched(*answer))
+
+    @precondition(lambda self: self.asked is not None)
+    @rule(lagging=st.booleans())
+    def answer_for_the_mark(self, lagging: bool) -> None:
+        asked, self.asked = self.asked, None
+        final = self.landed is not None and self.landed <= self.final
+        paid = final and self.outcome is None
+        if isinstance(asked, c.CheckMarker):
+            old = lagging and (self.landed is None or self.landed > self.final - 20)
+            slot = self.final - 20 if old else self.final
+            self.tell(c.MarkerSeen(paid and not old, slot))
+        elif self.final >= asked.slot:  # type: ignore[union-attr]
+            failed = final and self.outcome is not None
+            self.tell(c.MakerFound(TXID if paid else None, failed))
+
+    @rule(lie=STATUSES)
+    def lie(self, lie: Status | None) -> None:
+        """Of one answer alone; it cannot be from a block that is not there."""
+        if lie is None or lie.slot <= self.final:
+            self.tell(c.StatusSeen(lie))
 
     @invariant()
     def books_agree_with_the_chain(self) -> None:

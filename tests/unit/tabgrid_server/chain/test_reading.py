@@ -19,6 +19,7 @@ from spl.token.constants import TOKEN_PROGRAM_ID
 
 from tabgrid_server.chain import reading
 from tabgrid_server.chain import transactions as tx
+from tabgrid_server.chain.markers import marker
 
 WALLET, HOT = (Keypair.from_seed(bytes([n]) * 32).pubkey() for n in (1, 2))
 MINT, TREASURY = (Keypair.from_seed(bytes([n]) * 32).pubkey() for n in (4, 5))
@@ -31,6 +32,7 @@ TERMS = tx.Terms(
     token_program=TOKEN_PROGRAM_ID,
     treasury=TREASURY,
     hot=HOT,
+    marker=marker(b"secret", HOT, WALLET, MINT, 0),
     compute_unit_price=1_000,
 )
 
@@ -44,13 +46,14 @@ def sent(*instructions: Instruction) -> VersionedTransaction:
 def test_a_claim_is_told_step_by_step() -> None:
     told = reading.steps(sent(*tx.instructions(TERMS)))
     assert [step.program for step in told] == [
-        "Compute Budget", "Compute Budget", "Associated Token", "Token", "Memo",
+        "Compute Budget", "Compute Budget", "System", "Associated Token", "Token", "Memo",
     ]  # fmt: skip
     assert told[0].text == f"At most {tx.COMPUTE_UNITS} compute units"
     assert told[1].text == "1000 micro-lamports per compute unit"
-    assert str(WALLET) in told[2].text
-    assert told[3].text.startswith(f"Transfer 5000000 base units from {TREASURY} to ")
-    assert told[4].text == "tabgrid:claim_01"
+    assert told[2].text == f"Create {TERMS.marker.address}, the mark that this payment leaves"
+    assert str(WALLET) in told[3].text
+    assert told[4].text.startswith(f"Transfer 5000000 base units from {TREASURY} to ")
+    assert told[5].text == "tabgrid:claim_01"
 
 
 def test_the_wallet_signs_first() -> None:

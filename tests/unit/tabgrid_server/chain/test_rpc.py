@@ -16,7 +16,7 @@ from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 
 from tabgrid_server.chain import transactions as tx
-from tabgrid_server.chain.explain import NO_SOL, PAUSED, REVOKED, explain
+from tabgrid_server.chain.explain import ALREADY_PAID, NO_SOL, PAUSED, REVOKED, explain
 from tabgrid_server.chain.rpc import Rpc, RpcError, RpcRefused, RpcUnavailable
 
 from .test_transactions import ISSUED
@@ -176,9 +176,11 @@ async def test_a_reason_is_passed_on() -> None:
     [
         ('"AccountNotFound"', NO_SOL),
         ('{"InsufficientFundsForRent":0}', NO_SOL),
+        ('{"InstructionError":[2,{"Custom":0}]}', ALREADY_PAID),
         ('{"InstructionError":[2,{"Custom":1}]}', NO_SOL),
-        ('{"InstructionError":[3,{"Custom":1}]}', PAUSED),
-        ('{"InstructionError":[3,{"Custom":4}]}', REVOKED),
+        ('{"InstructionError":[3,{"Custom":1}]}', NO_SOL),
+        ('{"InstructionError":[4,{"Custom":1}]}', PAUSED),
+        ('{"InstructionError":[4,{"Custom":4}]}', REVOKED),
     ],
 )
 def test_known_errors_have_sentences(error: str, sentence: str) -> None:

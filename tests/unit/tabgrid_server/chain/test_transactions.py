@@ -17,6 +17,7 @@ from solders.transaction import VersionedTransaction
 from spl.token.constants import TOKEN_PROGRAM_ID
 
 from tabgrid_server.chain import transactions as tx
+from tabgrid_server.chain.markers import marker
 from tabgrid_server.chain.transactions import GUARDS, LIGHTHOUSE, TransactionRefused, check_signed
 
 WALLET, HOT, OTHER = (Keypair.from_seed(bytes([n]) * 32) for n in (1, 2, 3))
@@ -34,6 +35,7 @@ def terms(**changes: Any) -> tx.Terms:
         "token_program": TOKEN_PROGRAM_ID,
         "treasury": TREASURY,
         "hot": HOT.pubkey(),
+        "marker": marker(b"secret", HOT.pubkey(), WALLET.pubkey(), MINT, 0),
         "compute_unit_price": 1_000,
     }
     return tx.Terms(**(fields | changes))
@@ -115,7 +117,9 @@ CHANGED: dict[str, list[Instruction]] = {
     "price": steps(compute_unit_price=10**9),
     "decimals": steps(decimals=5),
     "order": [*steps()[:2], *reversed(steps()[2:])],
-    "twice": [*steps(), steps()[3]],
+    "twice": [*steps(), steps()[4]],
+    "another mark": steps(marker=marker(b"secret", HOT.pubkey(), WALLET.pubkey(), MINT, 1)),
+    "no mark": [*steps()[:2], *steps()[3:]],
     "less": steps()[:-1],
     "no budget": steps()[1:],
     "another program": [*steps(), Instruction(Pubkey.new_unique(), b"", [])],

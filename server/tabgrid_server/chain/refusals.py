@@ -1,0 +1,34 @@
+"""What a person who claims may be told instead of being paid. Nothing is lost in any of them."""
+
+from __future__ import annotations
+
+from ..errors import GridError
+
+
+class ClaimRefused(GridError):
+    """The claim cannot be made, or not so; nothing was moved."""
+
+    status, type, code = 409, "invalid_request_error", "claim_refused"
+
+
+class ClaimUnknown(GridError):
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class ClaimsPaused(GridError):
+    """No claim is paid until a person has looked; the text says why."""
+
+    status, type, code = 503, "server_error", "claims_paused"
+    retry_after = 60
+
+
+class ChainUnavailable(GridError):
+    """No RPC answers. What was reserved stays so; what was sent is followed up."""
+
+    status, type, code = 503, "server_error", "chain_unavailable"
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The chain cannot be reached right now. Nothing is lost; try again in a moment."
+        )
