@@ -173,7 +173,8 @@ class GridViews:
 
     def chain(self) -> Chain:
         chain = self._coordinator.settings.chain
-        return Chain(chain.cluster, chain.cluster == "localnet", bool(chain.rpc), self._token)
+        local, paused = chain.cluster == "localnet", self._payouts.paused
+        return Chain(chain.cluster, local, bool(chain.rpc), self._token, paused)
 
 
 def claim_view(claim: StoredClaim) -> Claim:

@@ -53,6 +53,11 @@ class Payouts:
             raise ChainUnavailable
         return self._service
 
+    @property
+    def paused(self) -> str:
+        """Why no claim is paid right now, for people; "" while claims are paid, or unknown."""
+        return self._service.paused if self._service is not None else ""
+
     def _claim_changed(self, claim: Claim) -> None:
         if claim.state == "finalized":
             self._paid(claim.amount)

@@ -31,6 +31,8 @@ class Chain(msgspec.Struct, frozen=True):
     #: False where no RPC is set: rewards add up but cannot be claimed yet.
     claims: bool
     token: Token
+    #: Why no claim is paid right now, for people; "" while claims are paid.
+    paused: str = ""
 
     @property
     def symbol(self) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
+from tabgrid_server.pages.views import Chain
 from tests.support.pages import (
     ADDRESS,
     JOB,
@@ -138,6 +140,16 @@ async def test_a_transaction_of_somebody_else_is_not_ours_to_show(
 ) -> None:
     answer = await browser.get(f"/explorer/transactions/{ADDRESS}{STRANGER}")
     assert answer.status_code == 404
+
+
+async def test_the_node_page_says_why_claims_are_paused(browser: httpx.AsyncClient) -> None:
+    class Paused(MadeViews):
+        def chain(self) -> Chain:
+            return replace(super().chain(), paused="Claims are paused: the <b>cap</b>.")
+
+    told = (await browser_of(Paused()).get("/node")).text
+    assert "Claims are paused: the &lt;b&gt;cap&lt;/b&gt;." in told
+    assert "claims-paused" not in (await browser.get("/node")).text
 
 
 async def test_a_long_list_goes_on_on_the_next_page() -> None:
