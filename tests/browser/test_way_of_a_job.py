@@ -121,7 +121,7 @@ def test_a_tab_earns_and_is_paid(
     expect(page.get_by_test_id("job-row")).to_have_count(1)
     expect(page.locator("body")).to_contain_text("finalized")
     page.locator(f'a[title="{claim["signature"]}"]').click()
-    expect(page.get_by_test_id("instruction-row")).to_have_count(5)
+    expect(page.get_by_test_id("instruction-row")).to_have_count(6)
     expect(page.locator("body")).to_contain_text(f"tabgrid:{claim['id']}")
     expect(page.get_by_test_id("claim-state")).to_have_text("finalized")
 
