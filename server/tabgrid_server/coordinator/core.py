@@ -245,25 +245,29 @@ class Coordinator:
     async def cancel(self, job_id: str, reason: str) -> bool:
         """Call the job off and give the money back. False if it has its result or its end."""
         job = self.jobs.get(job_id)
-        if job is None or job.state not in ("queued", "running"):
+        if job is None or job.ending or job.state not in ("queued", "running"):
             return False
         self._tell(scheduler.JobCancelled(job_id, reason))
         await self._finish(job, Outcome("cancelled", error_code="cancelled", error=reason))
         return True
 
     async def _finish(self, job: LiveJob, outcome: Outcome) -> None:
-        """End a job without a result: refund, then tell whoever waits."""
-        job.state = outcome.state
-        job.finished_at = time.time()
+        """End a job without a result: refund, then tell whoever waits.
+
+        Until the money is back, nobody reads that it has ended.
+        """
+        job.ending = outcome
+        finished_at = time.time()
         refund = Refund(
             job_id=job.id,
             state="cancelled" if outcome.state == "cancelled" else "failed",
             error_code=outcome.error_code,
             error=outcome.error,
             attempts=job.attempts,
-            finished_at=job.finished_at,
+            finished_at=finished_at,
         )
         await self._book(self.store.refund, refund, job.id)
+        job.state, job.finished_at = outcome.state, finished_at
         if outcome.state == "failed":
             self.figures.failed()
         self._leave(job, outcome)
@@ -453,8 +457,7 @@ class Coordinator:
                 node.link.send(wire.Cancel(instruction.lease, instruction.reason))
         else:
             job = self.jobs[instruction.job]
-            outcome = Outcome("failed", error_code="failed", error=instruction.reason)
-            job.state = "failed"
+            outcome = job.ending = Outcome("failed", error_code="failed", error=instruction.reason)
             self._spawn(self._finish(job, outcome), "booking")
 
     def _assign(self, instruction: scheduler.AssignJob) -> None:

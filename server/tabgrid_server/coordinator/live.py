@@ -69,7 +69,7 @@ class LiveJob:
     """A job from its acceptance to its durable end."""
 
     __slots__ = (
-        "assigned_at", "attempts", "ended", "finished_at", "id", "input", "input_bytes",
+        "assigned_at", "attempts", "ended", "ending", "finished_at", "id", "input", "input_bytes",
         "key_id", "node", "offer", "owner", "previewed_at", "price", "progress",
         "public", "returned_at", "show_preview", "state", "submitted_at", "units", "usage",
     )  # fmt: skip
@@ -111,6 +111,8 @@ class LiveJob:
         #: When its last preview was passed on, monotonic.
         self.previewed_at = 0.0
         self.progress: Progress | None = None
+        #: Its end without a result, from when that is certain; the refund is not booked yet.
+        self.ending: Outcome | None = None
         self.ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
     def row(self) -> JobRow:
@@ -135,7 +137,7 @@ class LiveJob:
             finished_at=self.finished_at,
             attempts=self.attempts,
             claim=None,
-            error=None,
+            error=self.ending.error if self.ending and self.finished_at else None,
             public=self.public,
             expired_at=None,
             progress=self.progress if self.state == "running" else None,
