@@ -217,7 +217,7 @@ DEMO_GRIDS: dict[str, Any] = {
         # 1,000 TGT: a million tokens to play with.
         "demo_credit": 1_000_000_000,
     },
-    "pictures": {
+    "images": {
         "title": "Pictures",
         "description": "Prompts become small pictures of simple scenes.",
         "models": ["tabgrid-scenes"],

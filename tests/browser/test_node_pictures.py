@@ -15,7 +15,7 @@ from tests.support.tab import Tab, Tabs
 SETTINGS = """
 [server]
 library = "{library}"
-[grids.pictures]
+[grids.images]
 title = "Pictures"
 description = "Words become small pictures."
 models = ["tiny-pictures"]
@@ -82,9 +82,9 @@ def canvas(tab: Tab) -> dict[str, Any]:
 
 
 def test_the_owner_sees_a_blurred_picture_a_clear_one_or_nothing(grid: Grid, tab: Tab) -> None:
-    picture, choice = tab.find("job-picture"), tab.find("grid-pictures-shown")
+    picture, choice = tab.find("job-picture"), tab.find("grid-images-shown")
     expect(choice).to_have_value("blurred")
-    tab.start("pictures").expect_state("ready")
+    tab.start("images").expect_state("ready")
     expect(picture).to_be_hidden()
 
     draw(grid)
@@ -110,8 +110,8 @@ def test_the_owner_sees_a_blurred_picture_a_clear_one_or_nothing(grid: Grid, tab
 
 
 def test_what_its_user_hid_nobody_sees(grid: Grid, tab: Tab) -> None:
-    tab.find("grid-pictures-shown").select_option("clear")
-    tab.start("pictures").expect_state("ready")
+    tab.find("grid-images-shown").select_option("clear")
+    tab.start("images").expect_state("ready")
     draw(grid, show_preview=False)
     expect(tab.find("job-hidden")).to_be_visible()
     # Time enough for a preview, were there one.

@@ -29,7 +29,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     made = make_grid(tmp_path_factory.mktemp("pictures"))
     try:
         made.start()
-        made.start_node("node", "pictures", "labels").ready()
+        made.start_node("node", "images", "labels").ready()
         yield made
     finally:
         made.stop()

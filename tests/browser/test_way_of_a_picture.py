@@ -62,7 +62,7 @@ def test_a_prompt_becomes_a_picture_drawn_by_another_tab(
     grid, backend, model = way
     tab = open_tab(grid.url).visit(backend)
     wallet = tab.connect()
-    tab.start("pictures").expect_state("ready")
+    tab.start("images").expect_state("ready")
     expect(tab.find("backend")).to_have_text("WebGPU" if backend == "webgpu" else "WASM")
 
     page = open_tab(grid.url, wallet=False).page

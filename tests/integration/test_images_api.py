@@ -29,7 +29,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     made = make_grid(tmp_path_factory.mktemp("grid"))
     try:
         made.start()
-        made.start_node("node", "pictures").ready()
+        made.start_node("node", "images").ready()
         yield made
     finally:
         made.stop()

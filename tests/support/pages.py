@@ -179,7 +179,7 @@ DRAWING = msgspec.structs.replace(
     model=msgspec.structs.replace(
         GRID.models[0], id="scenes", title="Scenes", connector="text-to-image", unit="tile step"
     ),
-    grid="pictures",
+    grid="images",
     description="Simple scenes.",
     config={
         "sizes": ["64x64", "96x64"], "default_steps": 8, "max_steps": 50, "guided": True,
@@ -200,7 +200,7 @@ OTHER = msgspec.structs.replace(
 PROMPT = "<img src=x onerror=alert(1)>"
 DRAWN = msgspec.structs.replace(
     JOB, id="job_01KAR8YEWQ2JE73CC4QBWG06PE", model="scenes", connector="text-to-image",
-    grid="pictures", public=True,
+    grid="images", public=True,
 )  # fmt: skip
 
 

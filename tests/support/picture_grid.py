@@ -32,7 +32,7 @@ description = "Texts are sorted under labels."
 models = ["minilm-labels"]
 price_per_unit = 1000
 release_s = 1
-[grids.pictures]
+[grids.images]
 title = "Pictures"
 description = "Prompts become small pictures."
 models = ["{model}"]

@@ -18,8 +18,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, default=Path("scenes-run"), help="of the run")
     parser.add_argument("--seed", type=int, default=0)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _command(commands, "train-vae", _train_vae, "train the coder of pictures", steps=1600)
-    _command(commands, "train-text", _train_text, "teach the text encoder to read", steps=1600)
+    _command(commands, "train-vae", _train_vae, "train the coder of pictures", steps=6000)
+    _command(commands, "train-decoder", _train_decoder, "its decoder further, alone", steps=6000)
+    _command(commands, "train-text", _train_text, "teach the text encoder to read", steps=2500)
     draw = _command(commands, "draw", _draw, "draw scenes and code them, 5000 in a shard")
     draw.add_argument("--shards", type=int, default=8)
     draw.add_argument("--size", type=int, default=5000, help="scenes in a shard")
@@ -54,6 +55,12 @@ def _train_vae(options: argparse.Namespace) -> None:
     train_vae(options.folder, options.steps, options.seed)
 
 
+def _train_decoder(options: argparse.Namespace) -> None:
+    from scenes.train_vae import train_decoder
+
+    train_decoder(options.folder, options.steps, options.seed)
+
+
 def _train_text(options: argparse.Namespace) -> None:
     from scenes.reading import train_reading
 
@@ -63,7 +70,7 @@ def _train_text(options: argparse.Namespace) -> None:
 def _draw(options: argparse.Namespace) -> None:
     from scenes.architecture import make_tokenizer
     from scenes.dataset import write_shards
-    from scenes.train import load_vae
+    from scenes.train_vae import load_vae
     from scenes.work import Log, set_up
 
     device = set_up(options.seed)

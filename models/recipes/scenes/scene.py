@@ -13,7 +13,7 @@ SIDE = 64  # pixels
 MARGIN = 3  # pixels that things leave free at the edge: there the judge reads the background
 GAP = 3  # pixels between things, so that the judge can tell them apart
 #: From the middle of a thing to its edge, in pixels.
-SIZES = {"small": (6.0, 7.5), "medium": (9.0, 11.0), "big": (13.0, 14.5)}
+SIZES = {"small": (7.0, 8.0), "medium": (9.5, 11.0), "big": (13.0, 14.5)}
 TEXTURES = ("plain", "striped", "dotted")
 #: Parts of a picture: sign of the shift from its middle.
 PLACES = {

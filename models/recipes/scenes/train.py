@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from torch import nn
 
-from scenes.architecture import Parts, make_parts, make_scheduler, make_vae, save_pipeline
+from scenes.architecture import Parts, make_parts, make_scheduler, save_pipeline
 from scenes.dataset import Batch, Dataset, token_ids
 from scenes.prompts import Score, held_out_prompts
 from scenes.reading import Reader
 from scenes.sampling import judged
+from scenes.team import Team, join
+from scenes.train_vae import load_vae
 from scenes.work import Log, load, save, set_up
 
 BATCH = 32
@@ -26,6 +27,7 @@ EMA = 0.998  # of the averaged weights stays at each step, later on
 UNTOLD = 0.1  # of the captions are left out, for guidance
 READING_WEIGHT = 0.05  # of the reader's loss beside the UNet's
 LOG_EVERY, SAVE_EVERY_S, JUDGE_EVERY_S = 50, 300, 480
+REFRESH_EVERY = 500  # steps
 ALPHAS = make_scheduler().alphas_cumprod
 
 
@@ -69,14 +71,20 @@ class Run:
 
 def train(folder: Path, product: Path, steps: int, seed: int = 0) -> None:
     """Goes on from `folder`/unet.pt; writes `product`, a pipeline, whenever it draws better."""
-    device, log = set_up(seed), Log(folder)
+    device, log, team = set_up(seed), Log(folder), join()
     data = Dataset(folder / "shards")
     run = start(folder, device, data.latent_scale(), seed)
-    random = np.random.default_rng(seed + run.step)
+    random = np.random.default_rng([seed, run.step, team.rank])
+    torch.manual_seed(int(random.integers(2**31)))
     clock = {"log": time.monotonic(), "save": time.monotonic(), "judge": time.monotonic()}
     losses: list[tuple[float, float]] = []
     while run.step < steps:
-        losses.append(_step(run, data.batch(random, BATCH), steps, device))
+        batch = data.batch(random, BATCH // team.size)
+        losses.append(_step(run, batch, steps, device, team))
+        if run.step % REFRESH_EVERY == 0:
+            data.refresh()
+        if not team.leads:
+            continue
         now = time.monotonic()
         if run.step % LOG_EVERY == 0:
             drawing, reading = np.mean(losses, 0)
@@ -91,20 +99,10 @@ def train(folder: Path, product: Path, steps: int, seed: int = 0) -> None:
             clock["log"], losses = now, []
         if now - clock["save"] > SAVE_EVERY_S or run.step == steps:
             save(run.state(), folder / "unet.pt")
-            data.refresh()
             clock["save"] = now
         if now - clock["judge"] > JUDGE_EVERY_S or run.step == steps:
             judge_and_keep(run, folder, product, log)
             clock["judge"] = time.monotonic()
-
-
-def load_vae(folder: Path) -> AutoencoderKL:
-    state = load(folder / "vae.pt")
-    if state is None:
-        raise FileNotFoundError(f"no {folder / 'vae.pt'}: run `python -m scenes train-vae` first")
-    vae = make_vae()
-    vae.load_state_dict(state["vae"])
-    return vae
 
 
 def start(folder: Path, device: torch.device, scale: float, seed: int) -> Run:
@@ -132,7 +130,9 @@ def _optimiser(parts: Parts, reader: Reader) -> torch.optim.Optimizer:
     return torch.optim.AdamW(weights, PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01)
 
 
-def _step(run: Run, batch: Batch, steps: int, device: torch.device) -> tuple[float, float]:
+def _step(
+    run: Run, batch: Batch, steps: int, device: torch.device, team: Team
+) -> tuple[float, float]:
     """One step of the optimiser; the loss of drawing and that of reading."""
     rate = PEAK_RATE * min(1, (run.step + 1) / WARM_UP, (steps - run.step) / steps * 2.5 + 0.02)
     for group in run.optimiser.param_groups:
@@ -142,12 +142,14 @@ def _step(run: Run, batch: Batch, steps: int, device: torch.device) -> tuple[flo
     loss = drawing + READING_WEIGHT * reading
     loss.backward()
     for group in run.optimiser.param_groups:
+        team.average_gradients(group["params"])
         nn.utils.clip_grad_norm_(group["params"], 1.0)
     run.optimiser.step()
     run.optimiser.zero_grad(set_to_none=True)
     run.step += 1
-    _average(run)
-    return float(drawing), float(reading)
+    if team.leads:
+        _average(run)
+    return drawing.item(), reading.item()
 
 
 def losses_of(run: Run, batch: Batch, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -180,7 +182,12 @@ def _average(run: Run) -> None:
 
 
 def judge_and_keep(run: Run, folder: Path, product: Path, log: Log) -> Score:
-    """Writes the averaged weights to `product` if they draw better than those before."""
+    """Writes the averaged weights to `product` if they draw better than those before.
+
+    The decoder may have been trained further meanwhile: the newest is taken.
+    """
+    decoder = load_vae(folder).decoder.state_dict()
+    run.parts.vae.decoder.load_state_dict(decoder)
     score, _ = judged(run.averaged, held_out_prompts())
     worth = score.main + score.relation
     if worth > run.best:

@@ -63,8 +63,8 @@ def to_tensor(picture: np.ndarray) -> torch.Tensor:
 def loss_of(vae: AutoencoderKL, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """What is minimised, and the mean absolute error in levels."""
     latents = vae.encode(pictures).latent_dist.mean
-    drawn = vae.decode(latents + NOISE * torch.randn_like(latents)).sample.float()
-    wrong = drawn - pictures
+    noisy = latents + NOISE * torch.randn_like(latents)
+    wrong = vae.decode(noisy).sample.float() - pictures
     edges = wrong.diff(dim=2).abs().mean() + wrong.diff(dim=3).abs().mean()
     error = wrong.abs().mean()
     size = SIZE_WEIGHT * latents.float().square().mean()
@@ -74,11 +74,37 @@ def loss_of(vae: AutoencoderKL, pictures: torch.Tensor) -> tuple[torch.Tensor, t
 
 def train_vae(folder: Path, steps: int, seed: int = 0) -> None:
     """Goes on from `folder`/vae.pt; the learning rate falls to nothing at the last step."""
-    device, log = set_up(seed), Log(folder)
-    vae = make_vae().to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(vae.parameters(), PEAK_RATE, betas=(0.9, 0.99), weight_decay=0)
+    _train(make_vae(), folder / "vae.pt", steps, seed)
+
+
+def train_decoder(folder: Path, steps: int, seed: int = 0) -> None:
+    """The decoder alone: the latents of scenes that were coded ahead keep their meaning.
+
+    Goes on from `folder`/decoder.pt, or from the decoder in vae.pt.
+    """
+    vae = load_vae(folder)
+    vae.encoder.requires_grad_(False)
+    vae.quant_conv.requires_grad_(False)
+    _train(vae, folder / "decoder.pt", steps, seed + 1)
+
+
+def load_vae(folder: Path) -> AutoencoderKL:
+    """As it was trained, with the decoder that was trained further, if it was."""
+    state = load(folder / "vae.pt")
+    if state is None:
+        raise FileNotFoundError(f"no {folder / 'vae.pt'}: run `python -m scenes train-vae` first")
+    vae = make_vae()
+    vae.load_state_dict((load(folder / "decoder.pt") or state)["vae"])
+    return vae
+
+
+def _train(vae: AutoencoderKL, checkpoint: Path, steps: int, seed: int) -> None:
+    device, log = set_up(seed), Log(checkpoint.parent)
+    vae = vae.to(device, memory_format=torch.channels_last)
+    weights = [each for each in vae.parameters() if each.requires_grad]
+    optimiser = torch.optim.AdamW(weights, PEAK_RATE, betas=(0.9, 0.99), weight_decay=0)
     done = 0
-    if state := load(folder / "vae.pt"):
+    if state := load(checkpoint):
         vae.load_state_dict(state["vae"])
         optimiser.load_state_dict(state["optimiser"])
         done = state["step"]
@@ -94,19 +120,18 @@ def train_vae(folder: Path, steps: int, seed: int = 0) -> None:
         with torch.autocast(device.type, torch.bfloat16):
             loss, error = loss_of(vae, pictures)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         if (step + 1) % 25 == 0:
             speed = (step + 1 - first) * BATCH / (time.monotonic() - started)
             log.write(
-                part="vae", step=step + 1, error=round(float(error), 3), per_s=round(speed, 1)
+                part=checkpoint.stem,
+                step=step + 1,
+                error=round(float(error), 3),
+                per_s=round(speed, 1),
             )
         if time.monotonic() - saved > SAVE_EVERY_S or step + 1 == steps:
-            _keep(vae, optimiser, step + 1, folder)
+            state = {"vae": vae.state_dict(), "optimiser": optimiser.state_dict()}
+            save({**state, "step": step + 1}, checkpoint)
             saved = time.monotonic()
-
-
-def _keep(vae: AutoencoderKL, optimiser: torch.optim.Optimizer, step: int, folder: Path) -> None:
-    state = {"vae": vae.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
-    save(state, folder / "vae.pt")
