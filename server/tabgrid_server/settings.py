@@ -26,6 +26,30 @@ class SettingsError(Exception):
     """A setting is missing, unknown or out of range; the text names it and says what fits."""
 
 
+class Secret:
+    """Text that is not shown by whatever prints settings."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str = "") -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(…)" if self._text else "Secret()"
+
+
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
 
@@ -101,6 +125,15 @@ class Chain(Section, frozen=True):
     treasury: str = ""
     #: Keypair file of the treasury's bounded delegate; "" is DATA/keys/hot.json.
     hot_keypair: str = ""
+    #: Instead of a file: the keypair itself, in base58 or as 64 numbers. Meant for
+    #: TABGRID_CHAIN_HOT_SECRET in the environment.
+    hot_secret: Secret = Secret()
+    #: Instead of both: a command that signs for ``hot_address``. It gets a message's bytes on
+    #: standard input and prints the signature in base58.
+    hot_signer: str = ""
+    hot_address: str = ""
+    #: Seconds that it may take: a person waits, and a blockhash lives for about 60.
+    hot_signer_s: Positive = 10
     symbol: str = "TGT"
     decimals: Annotated[int, Meta(ge=0, le=9)] = 6
     #: Base units; below it the network's fee would eat the claim.
@@ -120,6 +153,11 @@ class Chain(Section, frozen=True):
     marker_keep_s: Natural = 7 * 24 * 3600
     #: Local chain only: lamports given to a wallet that signs in, so that it can pay fees.
     faucet: Natural = 0
+
+    @property
+    def hot_given(self) -> bool:
+        """Whether these settings say where the hot key is."""
+        return bool(self.hot_signer or self.hot_secret or self.hot_keypair)
 
 
 class Sessions(Section, frozen=True):
@@ -260,10 +298,16 @@ def load(
         tree.setdefault(section, {}).update(fields)
     try:
         # Not strict: the environment has only strings, and "8402" is a fine port.
-        return msgspec.convert(tree, Settings, strict=False)
+        return msgspec.convert(tree, Settings, strict=False, dec_hook=_secret)
     except msgspec.ValidationError as error:
         where = f" in {file}" if file else ""
         raise SettingsError(f"Settings{where}: {error}") from error
+
+
+def _secret(kind: type, value: Any) -> Any:
+    if kind is not Secret or not isinstance(value, str):
+        raise ValueError("it must be text")  # never says what it is instead
+    return Secret(value)
 
 
 def replace(settings: Settings, **sections: Mapping[str, Any]) -> Settings:

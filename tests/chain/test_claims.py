@@ -64,7 +64,7 @@ async def test_the_chain_tells_what_a_claim_did(world: World) -> None:
     assert [(m.amount, m.owner == str(wallet.pubkey())) for m in told.moves] == [
         (5 * UNIT, True), (-5 * UNIT, False),
     ]  # fmt: skip
-    assert told.steps[-1].text == f"tabgrid:{claim.id}"
+    assert told.steps[-2].text == f"tabgrid:{claim.id}"
     found = await world.store.read(stored.by_transaction, claim.txid)
     assert found is not None
     assert found.id == claim.id

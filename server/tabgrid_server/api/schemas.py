@@ -313,6 +313,9 @@ class Claim(Response, frozen=True):
     id: str
     wallet: str
     amount: int
+    #: Base units of ``amount`` that the token itself keeps of a transfer, by its own rules; the
+    #: wallet receives the rest. 0 for most tokens.
+    fee: int
     state: ClaimState
     #: Unsigned, while the wallet's signature is awaited.
     transaction: str | None

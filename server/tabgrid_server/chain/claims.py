@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .transactions import read_message, unsigned
+from .transactions import fee_in, read_message, unsigned
 
 State = Literal["reserved", "signed", "confirmed", "finalized", "failed", "expired"]
 
@@ -226,6 +226,11 @@ class Claim(msgspec.Struct, kw_only=True):
         if self.state != "reserved":
             return None
         return base64.b64encode(unsigned(read_message(self.message))).decode()
+
+    @property
+    def fee(self) -> int:
+        """Base units of ``amount`` that the token itself keeps; the wallet gets the rest."""
+        return fee_in(read_message(self.message)) if self.message else 0
 
     @property
     def signature(self) -> str | None:

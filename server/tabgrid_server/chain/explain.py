@@ -20,8 +20,20 @@ ALREADY_PAID = "This payment is on chain already."
 PAUSED = "Claims are paused: the treasury's allowance is used up. The money stays claimable."
 REVOKED = "Claims are paused: the treasury's delegate is not approved. The money stays claimable."
 
-#: SPL Token's own numbers.
-_TOKEN = {1: PAUSED, 4: REVOKED, 17: "The wallet's token account is frozen."}
+FEE_CHANGED = "The token has just changed the fee that it keeps. Claim again to see the new one."
+NEEDS_MEMO = (
+    "The wallet's token account takes payments only right behind a memo, and something that the "
+    "wallet added came between. Turn off its protection for this claim, or the account's demand."
+)
+
+#: The token programs' own numbers.
+_TOKEN = {
+    1: PAUSED,
+    4: REVOKED,
+    17: "The wallet's token account is frozen.",
+    32: FEE_CHANGED,
+    36: NEEDS_MEMO,
+}
 _FEES = ("AccountNotFound", "InsufficientFundsForFee", "InsufficientFundsForRent")
 
 

@@ -1,4 +1,4 @@
-"""Keypair files, as Solana's own tools write them: a JSON list of 64 numbers."""
+"""Keypairs as Solana's own tools write them: 64 numbers in JSON, or 64 bytes in base58."""
 
 from __future__ import annotations
 
@@ -8,23 +8,35 @@ from pathlib import Path
 
 from solders.keypair import Keypair
 
-from .panics import foreign
+from .panics import is_foreign
 
 
 class KeyFileError(Exception):
-    """There is no usable keypair in the file; never says what is in it."""
+    """There is no usable keypair there; never says what is."""
 
 
 def load(path: Path) -> Keypair:
     try:
-        numbers = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except FileNotFoundError as error:
         raise KeyFileError(f"There is no keypair file {path}.") from error
-    except (OSError, ValueError) as error:
-        raise KeyFileError(f"{path} is not a readable keypair file.") from error
-    # The cause is dropped: its text could quote the key.
-    with foreign(lambda reason: KeyFileError(f"{path} holds no keypair (64 numbers).")):
-        return Keypair.from_bytes(bytes(numbers))
+    except (OSError, ValueError):
+        raise KeyFileError(f"{path} is not a readable keypair file.") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> Keypair:
+    """The keypair written in ``text``, which came from ``where``. Raises ``KeyFileError``."""
+    # Causes are dropped: their texts and what they hold could quote the key.
+    try:
+        text = text.strip()
+        if text.startswith("["):
+            return Keypair.from_bytes(bytes(json.loads(text)))
+        return Keypair.from_base58_string(text)
+    except BaseException as error:
+        if not is_foreign(error):
+            raise
+    raise KeyFileError(f"{where} holds no keypair (64 numbers, or 64 bytes in base58).")
 
 
 def load_or_create(path: Path) -> Keypair:

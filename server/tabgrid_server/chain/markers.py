@@ -17,7 +17,6 @@ import hmac
 
 import msgspec
 from solders.instruction import Instruction
-from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM
 from solders.system_program import (
@@ -31,7 +30,8 @@ from solders.system_program import (
 RENT = 890_880
 #: Bytes of a seed that the system program takes at most.
 _SEED = 32
-_DOMAIN = b"tabgrid: secret of the claim markers, version 1"
+#: What the hot key signs to make the secret. As a transaction it would be none.
+DOMAIN = b"tabgrid: secret of the claim markers, version 1"
 
 
 class Marker(msgspec.Struct, frozen=True):
@@ -41,10 +41,10 @@ class Marker(msgspec.Struct, frozen=True):
     seed: str
 
 
-def secret_of(hot: Keypair) -> bytes:
+def secret_from(signature: bytes) -> bytes:
     """The secret is the hot key's signature of a fixed text, so whoever has the key needs
     nothing else to find every mark again; Ed25519 signs the same text the same way."""
-    return hashlib.sha256(bytes(hot.sign_message(_DOMAIN))).digest()
+    return hashlib.sha256(signature).digest()
 
 
 def marker(secret: bytes, hot: Pubkey, wallet: Pubkey, mint: Pubkey, seq: int) -> Marker:

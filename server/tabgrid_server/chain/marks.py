@@ -14,7 +14,6 @@ import structlog
 from solders.hash import Hash
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
 
 from ..settings import Chain
 from ..store import Store
@@ -24,6 +23,7 @@ from . import claims as c
 from .claims import Claim
 from .markers import Marker, remove
 from .rpc import ACCOUNTS, Landed, Named, Rpc
+from .signers import signed
 from .transactions import Payment, Terms, read_payment
 from .treasury import Treasury
 
@@ -62,8 +62,10 @@ class Marks:
         self._settings = settings
         self._clock = clock
 
-    def terms(self, claim: str, wallet: str, amount: int, seq: int) -> Terms:
-        """Of payment number ``seq`` to ``wallet``."""
+    def terms(
+        self, claim: str, wallet: str, amount: int, seq: int, fee: int | None = None
+    ) -> Terms:
+        """Of payment number ``seq`` to ``wallet``; ``fee`` is what the token itself keeps."""
         treasury, address = self._treasury, Pubkey.from_string(wallet)
         return Terms(
             claim=claim,
@@ -76,6 +78,7 @@ class Marks:
             hot=treasury.hot.pubkey(),
             marker=treasury.marker(address, seq),
             compute_unit_price=self._settings.compute_unit_price,
+            fee=None if treasury.fee is None else fee or 0,
         )
 
     # --- what the chain remembers ----------------------------------------------------------
@@ -193,5 +196,5 @@ class Marks:
         steps = [remove(mark, to, hot.pubkey(), lamports) for mark, to, lamports in marks]
         blockhash = Hash.from_string((await self._rpc.blockhash()).hash)
         message = MessageV0.try_compile(hot.pubkey(), steps, [], blockhash)
-        txid = await self._rpc.send(bytes(VersionedTransaction(message, [hot])))
+        txid = await self._rpc.send(bytes(await signed(message, [hot])))
         log.info("rent given back", marks=len(steps), txid=txid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -14,10 +15,10 @@ from ..settings import Settings
 from ..store import Store
 from .claims import Claim
 from .keys import KeyFileError
-from .refusals import ChainUnavailable
+from .refusals import ChainUnavailable, ClaimsPaused, SignerUnavailable
 from .rpc import Rpc, RpcError
 from .service import ClaimService
-from .treasury import TreasuryError, open_treasury
+from .treasury import Treasury, TreasuryError, open_treasury
 
 log = structlog.get_logger("tabgrid.payouts")
 
@@ -40,6 +41,8 @@ class Payouts:
         self._settings = settings
         self._store = store
         self._service: ClaimService | None = None
+        #: Why there is none, where a person has to mend that.
+        self._refused = ""
         self._rpc: Rpc | None = None
         #: Address of the token's mint, "" until it is known.
         self.mint = settings.chain.mint
@@ -49,6 +52,8 @@ class Payouts:
         """Raises ``NoChain``, ``ChainUnavailable``."""
         if not self._settings.chain.rpc:
             raise NoChain("This grid has no chain configured yet; what you earn stays booked.")
+        if self._refused:
+            raise ClaimsPaused(self._refused)
         if self._service is None:
             raise ChainUnavailable
         return self._service
@@ -56,7 +61,7 @@ class Payouts:
     @property
     def paused(self) -> str:
         """Why no claim is paid right now, for people; "" while claims are paid, or unknown."""
-        return self._service.paused if self._service is not None else ""
+        return self._service.paused if self._service is not None else self._refused
 
     def _claim_changed(self, claim: Claim) -> None:
         if claim.state == "finalized":
@@ -84,18 +89,47 @@ class Payouts:
         if not chain.rpc:
             return
         async with Rpc(chain.rpc) as rpc:
-            while True:
-                try:
-                    treasury = await open_treasury(rpc, chain, self._settings.data)
-                    break
-                except RpcError as error:
-                    log.warning("chain not reachable; trying again", why=str(error))
-                except (TreasuryError, KeyFileError) as error:
-                    log.error("treasury not usable; claims are off", why=str(error))
-                await asyncio.sleep(RETRY_S)
+            treasury = await self._open(rpc)
             self.mint, self._rpc = str(treasury.mint), rpc
             self._service = ClaimService(
                 self._store, rpc, treasury, chain, changed=self._claim_changed
             )
             log.info("claims are open", treasury=str(treasury.account), mint=self.mint)
             await self._service.run()
+
+    async def _open(self, rpc: Rpc) -> Treasury:
+        """The treasury, once it can be used."""
+        while True:
+            try:
+                treasury = await open_treasury(rpc, self._settings.chain, self._settings.data)
+                self._refused = ""
+                return treasury
+            except RpcError as error:
+                log.warning("chain not reachable; trying again", why=str(error))
+            except SignerUnavailable as error:
+                log.warning("the hot key cannot sign; trying again", why=error.why)
+            except (TreasuryError, KeyFileError) as error:
+                if self._refused != _NOT_USABLE:  # once is enough: a person has to mend it
+                    log.error("treasury not usable; claims are off", why=str(error))
+                self._refused = _NOT_USABLE
+            await asyncio.sleep(RETRY_S)
+
+
+async def check(settings: Settings) -> None:
+    """Whether the treasury that ``settings`` name can be used, as far as the chain answers.
+
+    Raises ``TreasuryError``, ``KeyFileError``.
+    """
+    chain = settings.chain
+    if not chain.rpc or not chain.mint:
+        return  # there is nothing yet, or the local chain's own, which is made on the way
+    async with Rpc(chain.rpc) as rpc:
+        # Whoever does not answer now is asked again, and again, once the coordinator runs.
+        with suppress(RpcError, SignerUnavailable):
+            await open_treasury(rpc, chain, settings.data)
+
+
+_NOT_USABLE = (
+    "Claims are off: the grid's treasury is not set up rightly, and its operator has been told "
+    "why. What you earned stays claimable."
+)

@@ -75,6 +75,10 @@ def _words(program: str, data: bytes, accounts: list[str]) -> str:
         if program in ("Token", "Token-2022") and data[0] == 12:
             (amount,) = struct.unpack_from("<Q", data, 1)
             return f"Transfer {amount} base units from {accounts[0]} to {accounts[2]}"
+        if program == "Token-2022" and data[:2] == b"\x1a\x01":
+            amount, _, fee = struct.unpack_from("<QBQ", data, 2)
+            where = f"from {accounts[0]} to {accounts[2]}"
+            return f"Transfer {amount} base units {where}, of which the token keeps {fee}"
         if program == "System" and data[:4] == b"\x03\0\0\0":
             return f"Create {accounts[1]}, the mark that this payment leaves"
         if program == "Associated Token" and data == b"\x01":

@@ -28,7 +28,18 @@ class ChainUnavailable(GridError):
     status, type, code = 503, "server_error", "chain_unavailable"
     retry_after = 5
 
+    text = "The chain cannot be reached right now. Nothing is lost; try again in a moment."
+
     def __init__(self) -> None:
-        super().__init__(
-            "The chain cannot be reached right now. Nothing is lost; try again in a moment."
-        )
+        super().__init__(self.text)
+
+
+class SignerUnavailable(ChainUnavailable):
+    """The hot key cannot sign. ``why`` is for the operator; people are told to wait."""
+
+    code = "signer_unavailable"
+    text = "The grid cannot sign payments right now. Nothing is lost; try again in a moment."
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why

@@ -135,6 +135,11 @@ class Rpc:
         value = (await self._ask(self._client.get_epoch_info(Finalized))).value
         return Height(value.block_height, value.absolute_slot)
 
+    async def epoch(self) -> int:
+        """The current one: fees that tokens keep change with it."""
+        epoch: int = (await self._ask(self._client.get_epoch_info(Confirmed))).value.epoch
+        return epoch
+
     # --- accounts ------------------------------------------------------------------------
 
     async def balance(self, address: Pubkey) -> int:

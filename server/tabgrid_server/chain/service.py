@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 import structlog
+from solders.message import to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
@@ -138,7 +139,8 @@ class ClaimService:
             await self._open.decide(claim_id, refusal)
             return await self.get(claim_id) or claim
         # The co-signature does not leave this function before it is committed.
-        signed = cosign(checked, self._treasury.hot)
+        signature = await self._treasury.hot.sign(to_bytes_versioned(checked.message))
+        signed = cosign(checked, signature)
         event = c.WalletSigned(str(signed.signatures[0]), bytes(signed))
         await self._open.decide(claim_id, event, only_from="reserved")
         self._open.wake()
@@ -260,9 +262,12 @@ class ClaimService:
         claim_id = new_id("claim", int(now * 1000), self._random(RANDOM))
         try:
             blockhash = await self._rpc.blockhash()
+            fee = await self._treasury.keeps(self._rpc, amount)
         except RpcError as error:
             raise ChainUnavailable from error
-        terms = self._marks.terms(claim_id, wallet, amount, seq)
+        if fee is not None and fee >= amount:
+            raise ClaimRefused("There is too little to claim: the token itself would keep it all.")
+        terms = self._marks.terms(claim_id, wallet, amount, seq, fee)
         message = build(terms, blockhash.hash)
         draft = VersionedTransaction.from_bytes(unsigned_transaction(message))
         match await self._simulate(draft):

@@ -1,4 +1,4 @@
-"""What accounts hold, in SOL and in tokens, before and after a transaction."""
+"""Token accounts and mints, of both token programs; what accounts hold around a transaction."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import msgspec
 from solders.account import Account
 from solders.pubkey import Pubkey
 from spl.token.constants import ACCOUNT_LEN, MINT_LEN, TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
+
+from . import extensions
+from .extensions import TransferFee
 
 TOKEN_PROGRAMS = (TOKEN_PROGRAM_ID, TOKEN_2022_PROGRAM_ID)
 #: Where an account of Token-2022 says what it is, when it is longer than the plain layout.
@@ -23,12 +26,19 @@ class TokenAccount(msgspec.Struct, frozen=True):
     delegate: Pubkey | None
     delegated: int
     program: Pubkey
+    frozen: bool = False
+    #: Kinds of its extensions.
+    extensions: frozenset[int] = frozenset()
 
 
 class Mint(msgspec.Struct, frozen=True):
+    """``fee``: what it keeps of each transfer. ``extensions``: their kinds."""
+
     supply: int
     decimals: int
     program: Pubkey
+    extensions: frozenset[int] = frozenset()
+    fee: TransferFee | None = None
 
 
 class TokenBalance(msgspec.Struct, frozen=True):
@@ -61,7 +71,8 @@ def token_account(account: Account) -> TokenAccount | None:
     data = account.data
     if account.owner not in TOKEN_PROGRAMS or not _is(data, ACCOUNT_LEN, _KIND_ACCOUNT):
         return None
-    if data[108] == 0:
+    more = extensions.read(data)
+    if data[108] == 0 or more is None:
         return None
     delegate = Pubkey.from_bytes(data[76:108]) if data[72:76] == b"\x01\0\0\0" else None
     return TokenAccount(
@@ -71,6 +82,8 @@ def token_account(account: Account) -> TokenAccount | None:
         delegate=delegate,
         delegated=int.from_bytes(data[121:129], "little") if delegate else 0,
         program=account.owner,
+        frozen=data[108] == 2,
+        extensions=frozenset(more),
     )
 
 
@@ -79,9 +92,15 @@ def read_mint(account: Account) -> Mint | None:
     data = account.data
     if account.owner not in TOKEN_PROGRAMS or not _is(data, MINT_LEN, _KIND_MINT):
         return None
-    if data[45] == 0:
+    more = extensions.read(data)
+    if data[45] == 0 or more is None:
         return None
-    return Mint(int.from_bytes(data[36:44], "little"), data[44], account.owner)
+    kept = more.get(extensions.TRANSFER_FEE)
+    fee = None if kept is None else extensions.read_transfer_fee(kept)
+    if kept is not None and fee is None:
+        return None
+    supply = int.from_bytes(data[36:44], "little")
+    return Mint(supply, data[44], account.owner, frozenset(more), fee)
 
 
 def _is(data: bytes, size: int, kind: int) -> bool:

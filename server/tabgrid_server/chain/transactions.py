@@ -8,16 +8,18 @@ tokens leave the treasury only by the one transfer that we wrote.
 
 from __future__ import annotations
 
+import struct
+
 import msgspec
 from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
 from solders.hash import Hash
-from solders.instruction import Instruction
-from solders.keypair import Keypair
+from solders.instruction import AccountMeta, Instruction
 from solders.message import Message, MessageV0, MessageV1, to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from spl.memo.constants import MEMO_PROGRAM_ID
+from spl.token.constants import TOKEN_2022_PROGRAM_ID
 from spl.token.instructions import (
     create_idempotent_associated_token_account,
     get_associated_token_address,
@@ -57,6 +59,8 @@ class Terms(msgspec.Struct, frozen=True):
     hot: Pubkey
     marker: Marker
     compute_unit_price: int
+    #: Base units of ``amount`` that the token itself keeps; None for one that keeps nothing.
+    fee: int | None = None
 
 
 def build(terms: Terms, blockhash: str) -> MessageV0:
@@ -76,7 +80,22 @@ def instructions(terms: Terms) -> list[Instruction]:
             mint=terms.mint,
             token_program_id=terms.token_program,
         ),
-        transfer_checked(
+        # Right before the transfer: an account may take none without a memo before it.
+        memo(_MEMO + terms.claim),
+        _pay(terms, destination),
+    ]
+
+
+#: Places in ``instructions``.
+_MARK, _TRANSFER = 2, 5
+_MEMO = "tabgrid:"
+#: Of Token-2022: a transfer that fails unless the token's fee is what we say.
+_WITH_FEE = b"\x1a\x01"
+
+
+def _pay(terms: Terms, destination: Pubkey) -> Instruction:
+    if terms.fee is None:
+        return transfer_checked(
             TransferCheckedParams(
                 program_id=terms.token_program,
                 source=terms.treasury,
@@ -87,14 +106,24 @@ def instructions(terms: Terms) -> list[Instruction]:
                 decimals=terms.decimals,
                 signers=[],
             )
-        ),
-        memo(_MEMO + terms.claim),
+        )
+    accounts = [
+        AccountMeta(terms.treasury, False, True),
+        AccountMeta(terms.mint, False, False),
+        AccountMeta(destination, False, True),
+        AccountMeta(terms.hot, True, False),
     ]
+    data = _WITH_FEE + struct.pack("<QBQ", terms.amount, terms.decimals, terms.fee)
+    return Instruction(terms.token_program, data, accounts)
 
 
-#: Places in ``instructions``.
-_MARK, _TRANSFER = 2, 4
-_MEMO = "tabgrid:"
+def fee_in(message: AnyMessage) -> int:
+    """Base units that the token itself keeps of the payment in ``message``."""
+    for each in message.instructions:
+        program, data = message.account_keys[each.program_id_index], bytes(each.data)
+        if program == TOKEN_2022_PROGRAM_ID and data.startswith(_WITH_FEE):
+            return int.from_bytes(data[11:19], "little")
+    return 0
 
 
 def memo(text: str) -> Instruction:
@@ -135,11 +164,11 @@ def check_signed(
     return transaction
 
 
-def cosign(transaction: VersionedTransaction, hot: Keypair) -> VersionedTransaction:
-    """The same transaction with the hot key's signature in the second place."""
-    message = transaction.message
-    signature = hot.sign_message(to_bytes_versioned(message))
-    return VersionedTransaction.populate(message, [transaction.signatures[0], signature])
+def cosign(transaction: VersionedTransaction, signature: Signature) -> VersionedTransaction:
+    """The same transaction with the hot key's ``signature`` in the second place."""
+    return VersionedTransaction.populate(
+        transaction.message, [transaction.signatures[0], signature]
+    )
 
 
 def read_message(raw: bytes) -> MessageV0:
@@ -158,7 +187,8 @@ def read_payment(message: AnyMessage, mark: Marker, terms_of: Terms) -> Payment 
     """The payment that ``message`` makes and marks with ``mark``; None if it is another's.
 
     Only what the hot key signed can create the mark, so what is found here was co-signed by
-    whoever held that key. Of ``terms_of`` claim, amount and price are not looked at.
+    whoever held that key. Of ``terms_of`` claim, amounts and price are not looked at, but
+    whether there is a fee.
     """
     if not isinstance(message, MessageV0) or message.address_table_lookups:
         return None
@@ -171,12 +201,14 @@ def read_payment(message: AnyMessage, mark: Marker, terms_of: Terms) -> Payment 
         if each.program == paid.program
         and each.accounts == paid.accounts
         and each.data[:1] == paid.data[:1]
+        and len(each.data) == len(paid.data)
     ]
     notes = [each.data for each in found if each.program == MEMO_PROGRAM_ID]
     if marked not in found or len(transfers) != 1 or len(notes) != 1:
         return None
     claim = notes[0].decode(errors="replace").removeprefix(_MEMO)
-    return Payment(claim, int.from_bytes(transfers[0].data[1:9], "little"))
+    start = 1 if terms_of.fee is None else len(_WITH_FEE)
+    return Payment(claim, int.from_bytes(transfers[0].data[start : start + 8], "little"))
 
 
 def _read(returned: bytes) -> VersionedTransaction:

@@ -30,10 +30,13 @@ from spl.token.instructions import (
 from spl.token.models import ApproveCheckedParams, InitializeMint2Params, MintToCheckedParams
 
 from ..settings import Chain
+from .extensions import BORNE_BY_ACCOUNTS, BORNE_BY_MINTS, TransferFee, objections
 from .keys import load, load_or_create
-from .markers import Marker, marker, secret_of
+from .markers import Marker, marker
 from .panics import foreign
 from .rpc import Rpc, RpcUnavailable
+from .signers import KeySigner, Signer, open_signer, secret_of
+from .tokens import Mint
 
 #: Whole tokens. Enough to play with for long; the allowance shows that it is bounded.
 SUPPLY, ALLOWANCE = 1_000_000, 10_000
@@ -63,26 +66,43 @@ class TreasuryStatus(msgspec.Struct, frozen=True):
 
 
 class Treasury(msgspec.Struct, frozen=True):
-    """What paying needs to know. ``hot`` is a secret: it never goes into a log."""
+    """What paying needs to know."""
 
     mint: Pubkey
     decimals: int
     token_program: Pubkey
     account: Pubkey
-    hot: Keypair
+    hot: Signer
+    #: What the addresses of payments' marks follow from; secret too.
+    secret: bytes
+    #: What the token itself keeps of each payment, as it was at the start; None: nothing.
+    fee: TransferFee | None = None
 
     def __repr__(self) -> str:
         return f"Treasury({self.account}, mint {self.mint}, delegate {self.hot.pubkey()})"
 
     def marker(self, wallet: Pubkey, seq: int) -> Marker:
         """What payment number ``seq`` to ``wallet`` leaves on chain."""
-        return marker(secret_of(self.hot), self.hot.pubkey(), wallet, self.mint, seq)
+        return marker(self.secret, self.hot.pubkey(), wallet, self.mint, seq)
+
+    async def keeps(self, rpc: Rpc, amount: int) -> int | None:
+        """Base units that the token itself keeps of a payment of ``amount`` right now; None
+        for a token that keeps nothing. Raises ``RpcError``."""
+        if self.fee is None:
+            return None
+        mint = await rpc.mint(self.mint)
+        if mint is None or mint.fee is None:
+            raise RpcUnavailable(f"The RPC does not know mint {self.mint} any more.")
+        return mint.fee.at(await rpc.epoch()).of(amount)
 
     async def status(self, rpc: Rpc) -> TreasuryStatus:
         """Raises ``TreasuryError`` if the account is not there, ``RpcError``."""
         account = await rpc.token_account(self.account)
         if account is None or account.mint != self.mint:
             raise TreasuryError(f"{self.account} is no token account of mint {self.mint}.")
+        if account.frozen:
+            raise TreasuryError(f"The treasury {self.account} is frozen by the token's issuer.")
+        _refuse(f"Treasury {self.account}", account.extensions, BORNE_BY_ACCOUNTS)
         ours = account.delegate == self.hot.pubkey()
         allowance = account.delegated if ours else 0
         return TreasuryStatus(account.amount, allowance, account.owner)
@@ -94,20 +114,39 @@ async def open_treasury(rpc: Rpc, settings: Chain, data: Path) -> Treasury:
     Raises ``TreasuryError``, ``KeyFileError``, ``RpcError``.
     """
     if not settings.mint and settings.cluster == "localnet":
-        return await ensure_local_treasury(rpc, data, settings.decimals)
-    hot = load(Path(settings.hot_keypair) if settings.hot_keypair else data / "keys" / "hot.json")
+        hot = open_signer(settings, data) if settings.hot_given else None
+        return await ensure_local_treasury(rpc, data, settings.decimals, hot)
+    signer = open_signer(settings, data)
     with foreign(lambda reason: TreasuryError(f"chain.mint or chain.treasury: {reason}.")):
         address, account = Pubkey.from_string(settings.mint), Pubkey.from_string(settings.treasury)
-    mint = await rpc.mint(address)
-    if mint is None:
-        raise TreasuryError(f"chain.mint {address} is no token mint on this cluster.")
-    if mint.program != TOKEN_PROGRAM_ID:
-        raise TreasuryError("Tokens of the Token-2022 program are not supported yet.")
+    mint = await payable_mint(rpc, address)
     if mint.decimals != settings.decimals:
         raise TreasuryError(f"chain.decimals must be {mint.decimals} for this mint.")
-    treasury = Treasury(address, mint.decimals, mint.program, account, hot)
+    treasury = Treasury(
+        mint=address,
+        decimals=mint.decimals,
+        token_program=mint.program,
+        account=account,
+        hot=signer,
+        secret=await secret_of(signer),
+        fee=mint.fee,
+    )
     await treasury.status(rpc)
     return treasury
+
+
+async def payable_mint(rpc: Rpc, address: Pubkey) -> Mint:
+    """The mint, if a grid can pay in it. Raises ``TreasuryError`` with the reason, ``RpcError``."""
+    mint = await rpc.mint(address)
+    if mint is None:
+        raise TreasuryError(f"{address} is no token mint on this cluster.")
+    _refuse(f"Mint {address}", mint.extensions, BORNE_BY_MINTS)
+    return mint
+
+
+def _refuse(what: str, extensions: frozenset[int], borne: frozenset[int]) -> None:
+    if told := objections(extensions, borne):
+        raise TreasuryError(f"{what} cannot be used: {' '.join(told)}")
 
 
 async def find_treasury(rpc: Rpc, settings: Chain, data: Path) -> Treasury:
@@ -118,13 +157,15 @@ async def find_treasury(rpc: Rpc, settings: Chain, data: Path) -> Treasury:
     if settings.mint or settings.cluster != "localnet":
         return await open_treasury(rpc, settings, data)
     keys = data / "keys"
-    treasury = _local(load(keys / "cold.json"), load(keys / "mint.json"), load(keys / "hot.json"))
-    treasury = msgspec.structs.replace(treasury, decimals=settings.decimals)
+    cold, mint = load(keys / "cold.json"), load(keys / "mint.json")
+    treasury = await _local(cold, mint, open_signer(settings, data), settings.decimals)
     await treasury.status(rpc)
     return treasury
 
 
-async def ensure_local_treasury(rpc: Rpc, data: Path, decimals: int = 6) -> Treasury:
+async def ensure_local_treasury(
+    rpc: Rpc, data: Path, decimals: int = 6, hot: Signer | None = None
+) -> Treasury:
     """Make whatever is missing: keys (in ``data``/keys), mint, account, supply, approval.
 
     Safe to call at every start, also after a start that was killed halfway. An approval that
@@ -132,8 +173,8 @@ async def ensure_local_treasury(rpc: Rpc, data: Path, decimals: int = 6) -> Trea
     """
     keys = data / "keys"
     cold, mint = load_or_create(keys / "cold.json"), load_or_create(keys / "mint.json")
-    hot = load_or_create(keys / "hot.json")
-    treasury = msgspec.structs.replace(_local(cold, mint, hot), decimals=decimals)
+    hot = hot or KeySigner(load_or_create(keys / "hot.json"))
+    treasury = await _local(cold, mint, hot, decimals)
     if await rpc.balance(cold.pubkey()) < COLD_LAMPORTS // 10:
         await landed(rpc, await rpc.airdrop(cold.pubkey(), COLD_LAMPORTS))
     if await rpc.balance(hot.pubkey()) < HOT_LAMPORTS // 10:
@@ -147,9 +188,10 @@ async def ensure_local_treasury(rpc: Rpc, data: Path, decimals: int = 6) -> Trea
     return treasury
 
 
-def _local(cold: Keypair, mint: Keypair, hot: Keypair) -> Treasury:
+async def _local(cold: Keypair, mint: Keypair, hot: Signer, decimals: int) -> Treasury:
     account = get_associated_token_address(cold.pubkey(), mint.pubkey())
-    return Treasury(mint.pubkey(), 6, TOKEN_PROGRAM_ID, account, hot)
+    secret = await secret_of(hot)
+    return Treasury(mint.pubkey(), decimals, TOKEN_PROGRAM_ID, account, hot, secret)
 
 
 def approval(

@@ -21,7 +21,9 @@ from tabgrid_wire.messages import MAX_FRAME
 
 from .. import settings as config
 from ..app import create_app
-from ..chain.keys import load_or_create
+from ..chain import payouts
+from ..chain.keys import KeyFileError, load_or_create
+from ..chain.treasury import TreasuryError
 from ..library import LibraryError
 from ..observe import configure_logs
 from ..pages.assets import AssetsMissing
@@ -70,8 +72,11 @@ def serve(
         if demo:
             settings = _for_demo(settings)
         configure_logs(settings.server.log_format, settings.server.log_level)
+        asyncio.run(payouts.check(settings))
         app = create_app(settings)
-    except (config.SettingsError, LibraryError, AssetsMissing) as error:
+    except (
+        config.SettingsError, LibraryError, AssetsMissing, TreasuryError, KeyFileError,
+    ) as error:  # fmt: skip
         raise click.ClickException(str(error)) from error
     _run(app, settings, listener, ready_file)
 

@@ -19,6 +19,7 @@ from ..chain import approvals
 from ..chain.approvals import ApprovalError, Draft
 from ..chain.keys import KeyFileError, load
 from ..chain.panics import foreign
+from ..chain.refusals import SignerUnavailable
 from ..chain.report import TreasuryReport, report
 from ..chain.rpc import Rpc, RpcError
 from ..chain.treasury import Treasury, TreasuryError, approval, find_treasury, landed
@@ -215,5 +216,7 @@ async def _with_store(settings: config.Settings, work: Callable[[Store], Awaitab
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
+    except SignerUnavailable as error:
+        raise click.ClickException(error.why) from error
     except (ApprovalError, KeyFileError, RpcError, StoreError, TreasuryError) as error:
         raise click.ClickException(str(error)) from error

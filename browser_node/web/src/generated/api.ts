@@ -261,6 +261,7 @@ export interface Claim {
   readonly id: string;
   readonly wallet: string;
   readonly amount: number;
+  readonly fee: number;
   readonly state: "confirmed" | "expired" | "failed" | "finalized" | "reserved" | "signed";
   readonly transaction: string | null;
   readonly signature: string | null;

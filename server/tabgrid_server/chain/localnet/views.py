@@ -11,6 +11,7 @@ from solders.account import Account
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from spl.memo.constants import MEMO_PROGRAM_ID
+from spl.token.constants import TOKEN_PROGRAM_ID
 
 from ..tokens import Balances, TokenAccount, read_mint, token_account
 from ..transactions import writable
@@ -46,7 +47,7 @@ def _data(machine: Machine, found: Account, encoding: str) -> Any:
 
 
 def _parsed(machine: Machine, found: Account) -> Json | None:
-    program = "spl-token" if len(found.data) in (82, 165) else "spl-token-2022"
+    program = "spl-token" if found.owner == TOKEN_PROGRAM_ID else "spl-token-2022"
     if mint := read_mint(found):
         info: Json = {"supply": str(mint.supply), "decimals": mint.decimals, "isInitialized": True}
         info |= {"mintAuthority": None, "freezeAuthority": None}

@@ -46,14 +46,14 @@ def sent(*instructions: Instruction) -> VersionedTransaction:
 def test_a_claim_is_told_step_by_step() -> None:
     told = reading.steps(sent(*tx.instructions(TERMS)))
     assert [step.program for step in told] == [
-        "Compute Budget", "Compute Budget", "System", "Associated Token", "Token", "Memo",
+        "Compute Budget", "Compute Budget", "System", "Associated Token", "Memo", "Token",
     ]  # fmt: skip
     assert told[0].text == f"At most {tx.COMPUTE_UNITS} compute units"
     assert told[1].text == "1000 micro-lamports per compute unit"
     assert told[2].text == f"Create {TERMS.marker.address}, the mark that this payment leaves"
     assert str(WALLET) in told[3].text
-    assert told[4].text.startswith(f"Transfer 5000000 base units from {TREASURY} to ")
-    assert told[5].text == "tabgrid:claim_01"
+    assert told[5].text.startswith(f"Transfer 5000000 base units from {TREASURY} to ")
+    assert told[4].text == "tabgrid:claim_01"
 
 
 def test_the_wallet_signs_first() -> None:

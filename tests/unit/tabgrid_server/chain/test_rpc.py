@@ -179,8 +179,8 @@ async def test_a_reason_is_passed_on() -> None:
         ('{"InstructionError":[2,{"Custom":0}]}', ALREADY_PAID),
         ('{"InstructionError":[2,{"Custom":1}]}', NO_SOL),
         ('{"InstructionError":[3,{"Custom":1}]}', NO_SOL),
-        ('{"InstructionError":[4,{"Custom":1}]}', PAUSED),
-        ('{"InstructionError":[4,{"Custom":4}]}', REVOKED),
+        ('{"InstructionError":[5,{"Custom":1}]}', PAUSED),
+        ('{"InstructionError":[5,{"Custom":4}]}', REVOKED),
     ],
 )
 def test_known_errors_have_sentences(error: str, sentence: str) -> None:

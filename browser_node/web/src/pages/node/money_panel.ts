@@ -168,8 +168,9 @@ export class MoneyPanel {
   private showClaim(claim: Claim): void {
     if (claim.wallet !== this.address) return;
     this.open = claim.state === "reserved" ? claim : null;
-    const amount = words(claim.amount, this.figures?.token ?? this.token);
-    setText(html("claim-status"), claimWords(claim, amount));
+    const token = this.figures?.token ?? this.token;
+    const received = words(claim.amount - claim.fee, token);
+    setText(html("claim-status"), claimWords(claim, words(claim.amount, token), received));
     setData(html("claim-status"), "state", claim.state);
     const link = byId("claim-link", HTMLAnchorElement);
     link.hidden = claim.signature === null;

@@ -140,17 +140,21 @@ function webgpu({ engine, gpu, chosenWasm }: Situation): Notice | null {
   return { title: "This tab computes on the processor.", text, tone: "" };
 }
 
-/** A claim's state for its owner: the state's own word, then what it means. */
-export function claimWords(claim: Claim, amount: string): string {
+/**
+ * A claim's state for its owner: the state's own word, then what it means. `amount` leaves the
+ * grid; `received` is what arrives, less where the token itself keeps a part.
+ */
+export function claimWords(claim: Claim, amount: string, received: string): string {
+  const pays = claim.fee === 0 ? amount : `${received} of ${amount} (the token keeps the rest)`;
   switch (claim.state) {
     case "reserved":
-      return `Reserved: sign the payment of ${amount} in your wallet`;
+      return `Reserved: sign the payment of ${pays} in your wallet`;
     case "signed":
-      return `Signed: ${amount} is on its way to the chain`;
+      return `Signed: ${pays} is on its way to the chain`;
     case "confirmed":
-      return `Confirmed: ${amount} is on chain, not final yet`;
+      return `Confirmed: ${pays} is on chain, not final yet`;
     case "finalized":
-      return `Finalized: ${amount} is yours`;
+      return `Finalized: ${pays} is yours`;
     case "failed":
       return `Failed: ${claim.error ?? "the chain refused it"}. ${amount} is claimable again`;
     case "expired":
