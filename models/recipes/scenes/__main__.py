@@ -24,9 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     draw = _command(commands, "draw", _draw, "draw scenes and code them, 5000 in a shard")
     draw.add_argument("--shards", type=int, default=8)
     draw.add_argument("--size", type=int, default=5000, help="scenes in a shard")
-    train = _command(
-        commands, "train", _train, "train the UNet with the text encoder", steps=12_000
-    )
+    train = _command(commands, "train", _train, "train the UNet with the text encoder", steps=8500)
     train.add_argument("--product", type=Path, required=True, help="pipeline of the best weights")
     judge = _command(commands, "judge", _judge, "judge a pipeline by the held-out prompts")
     judge.add_argument("pipeline", type=Path)
