@@ -10,6 +10,9 @@ import httpx
 
 from tests.support.programs import Program, Programs, free_port
 
+#: A test that waits asks many times a second, which no limit for strangers allows.
+POLLING = "100000"
+
 
 @dataclass
 class Grid:
@@ -59,6 +62,7 @@ class Grid:
             where += ["--settings", str(file)]
         if self.database:
             env = {"TABGRID_SERVER_DATABASE": self.database, **env}
+        env = {"TABGRID_LIMITS_PUBLIC_REQUESTS_PER_MINUTE": POLLING, **env}
         return self.programs.tabgrid("coordinator", "serve", *where, "--demo", **env)
 
     def start_node(self, name: str, *grids: str) -> Program:
