@@ -108,6 +108,7 @@ CLAIM = Claim(
     id="claim_01KAR8YEWQ2JE73CC4QBWG06PD",
     wallet=ADDRESS,
     amount=9_500,
+    fee=0,
     state="finalized",
     transaction=None,
     signature=STRANGER + ADDRESS,
