@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from tabgrid_models.catalogue import connector_of
 
 from . import blobs, metrics
-from .api import account, claims, errors, grid, images, jobs, media, openai, quotes
+from .api import account, claims, errors, grid, images, jobs, media, openai, quotes, statements
 from .api import blobs as api_blobs
 from .api.openapi import describe
 from .auth import Keys, Sessions
@@ -50,6 +50,7 @@ OPERATIONS = (
     *grid.OPERATIONS,
     *account.OPERATIONS,
     *claims.OPERATIONS,
+    *statements.OPERATIONS,
     *api_blobs.OPERATIONS,
 )
 #: Paths whose errors are for programs.

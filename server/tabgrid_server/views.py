@@ -11,6 +11,7 @@ import msgspec
 from tabgrid_models.catalogue import download_bytes
 from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
 
+from . import statements
 from .api.schemas import (
     Claim,
     Grid,
@@ -19,6 +20,7 @@ from .api.schemas import (
     Node,
     NodeState,
     Receipt,
+    Statement,
     Stats,
     Token,
     Totals,
@@ -38,6 +40,7 @@ from .store import claims as stored_claims
 from .store import jobs as stored_jobs
 from .store import ledger as stored_ledger
 from .store import receipts as stored_receipts
+from .store.statements import accounts_of_wallet
 
 
 class GridViews:
@@ -52,7 +55,7 @@ class GridViews:
         self._cards = [_card(offer, library) for offer in coordinator.offers.all]
 
     @property
-    def _token(self) -> Token:
+    def token(self) -> Token:
         chain = self._coordinator.settings.chain
         return Token(chain.symbol, chain.decimals, self._payouts.mint)
 
@@ -72,7 +75,7 @@ class GridViews:
             failed=sums.failed,
             settled=sums.settled,
             paid=sums.paid,
-            token=self._token,
+            token=self.token,
             hour=coordinator.figures.hour(time.time()),
         )
 
@@ -108,8 +111,16 @@ class GridViews:
         return msgspec.json.decode(stored.body, type=Receipt) if stored else None
 
     async def wallet(self, address: str) -> Wallet:
-        summary = await self._store.read(stored_ledger.wallet_summary, address, self._token.symbol)
-        return Wallet(address=address, token=self._token, **msgspec.structs.asdict(summary))
+        summary = await self._store.read(stored_ledger.wallet_summary, address, self.token.symbol)
+        return Wallet(address=address, token=self.token, **msgspec.structs.asdict(summary))
+
+    async def statement(
+        self, address: str, limit: int, account: str | None, ref: str | None, before: int | None
+    ) -> Statement:
+        mine = accounts_of_wallet(address)
+        return await statements.page(
+            self._store, mine, self.token, limit, account=account, ref=ref, before=before
+        )
 
     async def claims(self, address: str) -> Sequence[Claim]:
         return [claim_view(c) for c in await self._store.read(stored_claims.of_wallet, address)]
@@ -143,7 +154,7 @@ class GridViews:
             title=settings.title,
             description=settings.description,
             models=tuple(_model(offer) for offer in offers),
-            token=self._token,
+            token=self.token,
             fee_bps=settings.fee_bps,
             release_s=settings.release_s,
             nodes=sum(id in node.hello.grids for node in self._coordinator.nodes.values()),
@@ -174,7 +185,7 @@ class GridViews:
     def chain(self) -> Chain:
         chain = self._coordinator.settings.chain
         local, paused = chain.cluster == "localnet", self._payouts.paused
-        return Chain(chain.cluster, local, bool(chain.rpc), self._token, paused)
+        return Chain(chain.cluster, local, bool(chain.rpc), self.token, paused)
 
 
 def claim_view(claim: StoredClaim) -> Claim:

@@ -24,6 +24,8 @@ from tabgrid_server.api.schemas import (
     Node,
     OnChain,
     Receipt,
+    Statement,
+    StatementLine,
     Stats,
     Step,
     Token,
@@ -35,7 +37,7 @@ from tabgrid_server.pages.forms import fields
 from tabgrid_server.pages.views import Chain, ModelCard, Picture
 
 #: Assets that pages name.
-NAMES = ("site.css", "explorer.js", "playground.js", "node.js", "fonts/a.woff2")
+NAMES = ("site.css", "explorer.js", "playground.js", "statement.js", "node.js", "fonts/a.woff2")
 
 ADDRESS = "9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin"
 STRANGER = "4Nd1mYQk6hJ2v8x5oQeWvG816bUx9EPjHmaT23yvVM2Z"
@@ -118,6 +120,11 @@ CLAIM = Claim(
     expires_at=None,
 )
 SIGNATURE = STRANGER + ADDRESS
+STATEMENT = (
+    StatementLine(9, 1_042.0, "pay", "paid", 9_500, 37_000_000, CLAIM.id, SIGNATURE),
+    StatementLine(9, 1_042.0, "pay", "in_flight", -9_500, 2_000_000, CLAIM.id, SIGNATURE),
+    StatementLine(8, 1_000.2, "settle", "withheld", 9_500, 1_240_000, JOB_ID, None),
+)
 ON_CHAIN = OnChain(
     signature=SIGNATURE,
     slot=312,
@@ -255,6 +262,15 @@ class MadeViews:
         if address == ADDRESS and not self.empty:
             return WALLET
         return Wallet(address, 0, 0, 0, 0, 0, 0, None, TOKEN)
+
+    async def statement(
+        self, address: str, limit: int, account: str | None, ref: str | None, before: int | None
+    ) -> Statement:
+        found = [] if self.empty or address != ADDRESS else STATEMENT
+        lines = [
+            line for line in found if account in (None, line.account) and ref in (None, line.ref)
+        ]
+        return Statement(tuple(lines), TOKEN, 7 if lines and before is None else None)
 
     async def claim(self, id: str) -> Claim | None:
         return CLAIM if id == CLAIM.id and not self.empty else None

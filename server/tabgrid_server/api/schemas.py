@@ -173,6 +173,29 @@ class Wallet(Response, frozen=True):
     token: Token
 
 
+class StatementLine(Response, frozen=True):
+    """One posting: what one account got (or, negative, gave), and what it held afterwards."""
+
+    #: Number of the transfer; its postings share it and sum to zero.
+    transfer: int
+    at: float
+    kind: str
+    account: str
+    amount: int
+    balance: int
+    #: The job, claim, key or deposit that the money moved for.
+    ref: str
+    #: The transaction on chain, where there is one.
+    signature: str | None
+
+
+class Statement(Response, frozen=True):
+    lines: tuple[StatementLine, ...]
+    token: Token
+    #: ``before`` of the next page; null at the end.
+    next: int | None
+
+
 # --- jobs -------------------------------------------------------------------------------
 
 

@@ -33,6 +33,7 @@ SUMMARIES = {
         "keys": "Make, list and revoke API keys, and add credit.",
         "models": "Export, check and list models.",
         "treasury": "Show what the grid can pay, approve and revoke it, reset the breaker.",
+        "report": "Tell what came in, was earned and was paid, day by day.",
         "audit": "Prove that the books balance and the treasury covers what is owed.",
         "bench": "Measure this machine and this build, beside a baseline.",
     },

@@ -104,5 +104,38 @@ def short(text: str, head: int = 4, tail: int = 4) -> str:
 BACKENDS = {"webgpu": "WebGPU", "wasm": "WASM", "cpu": "CPU", "cuda": "CUDA"}
 
 
+#: Accounts and kinds of a statement, as the figures of other pages name them.
+ACCOUNTS = {
+    "withheld": "Withheld",
+    "claimable": "Claimable",
+    "in_flight": "Being paid",
+    "paid": "Paid on chain",
+    "overpaid": "Paid too early",
+    "credit": "Credit",
+    "held": "Held for jobs",
+}
+KINDS = {
+    "grant": "Credit given",
+    "deposit": "Deposit",
+    "hold": "Held for a job",
+    "settle": "Job settled",
+    "refund": "Job refunded",
+    "release": "Released",
+    "reserve": "Claim reserved",
+    "pay": "Paid on chain",
+    "return": "Claim given back",
+    "recover": "Payment found on chain",
+    "offset": "Set off",
+}
+
+
+def account(name: str) -> str:
+    return ACCOUNTS.get(name, name)
+
+
+def kind(name: str) -> str:
+    return KINDS.get(name, name)
+
+
 def backend(name: str) -> str:
     return BACKENDS.get(name, name)

@@ -53,6 +53,8 @@ def environment() -> Environment:
         iso=words.iso,
         short=words.short,
         backend=words.backend,
+        account=words.account,
+        kind=words.kind,
         json=for_script,
     )
     env.globals["ago"] = words.ago

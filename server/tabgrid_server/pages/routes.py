@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from ..api.schemas import JobRow
 from . import charts, guides
+from . import format as words
 from . import playground as choices
 from .render import TEMPLATES, page
 from .views import Views
@@ -22,6 +23,10 @@ from .views import Views
 JOBS = 25
 #: Two rows on a desktop.
 PICTURES = 12
+#: Lines of a statement, two of which are one event: two screens, as for jobs.
+LINES = 50
+#: In the order in which money passes through them.
+WALLET_ACCOUNTS = ("withheld", "claimable", "in_flight", "paid", "overpaid")
 #: Squares that can be told apart; beyond it the picture says how many more there are.
 NODES = 240
 
@@ -46,9 +51,11 @@ def routes() -> list[Route]:
         Route("/", home),
         Route("/node", node),
         Route("/playground", playground),
+        Route("/playground/statement", key_statement),
         Route("/explorer", explorer),
         Route("/explorer/jobs/{id}", job),
         Route("/explorer/wallets/{address}", wallet),
+        Route("/explorer/wallets/{address}/statement", statement),
         Route("/explorer/transactions/{signature}", transaction),
         Route("/docs", docs),
         Route("/docs/{slug}", guide),
@@ -100,6 +107,22 @@ async def playground(request: Request) -> Response:
     return page(request, "playground.html", section="/playground", **context)
 
 
+async def key_statement(request: Request) -> Response:
+    """The server does not know whose it is: the browser asks with the key that it keeps."""
+    data = {
+        "token": _views(request).chain().token,
+        "kinds": words.KINDS,
+        "accounts": words.ACCOUNTS,
+    }
+    return page(
+        request,
+        "key_statement.html",
+        section="/playground",
+        origin=_origin(request),
+        page_data=data,
+    )
+
+
 async def explorer(request: Request) -> Response:
     views = _views(request)
     stats = await views.stats()
@@ -146,9 +169,7 @@ async def job(request: Request) -> Response:
 
 async def wallet(request: Request) -> Response:
     views = _views(request)
-    address = request.path_params["address"]
-    if not _ADDRESS.fullmatch(address):
-        raise HTTPException(404, "This is not a Solana address: those are 32-44 base58 characters.")
+    address = _address(request)
     before = request.query_params.get("before")
     jobs = await views.recent_jobs(JOBS, before=before if _is_job(before) else None, wallet=address)
     figures = await views.wallet(address)
@@ -163,6 +184,28 @@ async def wallet(request: Request) -> Response:
         older=jobs[-1].id if len(jobs) == JOBS else None,
         nodes=[node for node in await views.nodes() if node.wallet == address],
         page_data={"wallet": address, "refresh_at": figures.next_release_at},
+    )
+
+
+async def statement(request: Request) -> Response:
+    """Without a wallet's own pages around it, so that a figure's link shows its postings at
+    once: ``account``, ``ref`` and ``before`` are those of the API."""
+    address = _address(request)
+    asked = request.query_params
+    account, ref, before = asked.get("account"), asked.get("ref"), asked.get("before", "")
+    if account not in (None, *WALLET_ACCOUNTS):
+        raise HTTPException(404, "A wallet has no such account. The statement shows all it has.")
+    number = int(before) if before.isascii() and before.isdigit() and len(before) < 16 else None
+    return page(
+        request,
+        "statement.html",
+        section="/explorer",
+        address=address,
+        account=account,
+        accounts=WALLET_ACCOUNTS,
+        ref=ref,
+        paged=number is not None,
+        statement=await _views(request).statement(address, LINES, account, ref, number),
     )
 
 
@@ -240,6 +283,13 @@ async def _job(request: Request) -> JobRow:
     if row is None:
         raise HTTPException(404, "No job has this id. Ids begin with job_ and are case-sensitive.")
     return row
+
+
+def _address(request: Request) -> str:
+    address: str = request.path_params["address"]
+    if not _ADDRESS.fullmatch(address):
+        raise HTTPException(404, "This is not a Solana address: those are 32-44 base58 characters.")
+    return address
 
 
 def _views(request: Request) -> Views:

@@ -14,6 +14,7 @@ from ..api.schemas import (
     JobRow,
     Node,
     Receipt,
+    Statement,
     Stats,
     Token,
     Transaction,
@@ -85,6 +86,11 @@ class Views(Protocol):
 
     async def wallet(self, address: str) -> Wallet:
         """All zero for an address that never earned: every valid address is a wallet."""
+
+    async def statement(
+        self, address: str, limit: int, account: str | None, ref: str | None, before: int | None
+    ) -> Statement:
+        """Of a wallet, newest first: all of it, of one account, or of one job or claim."""
 
     async def claim(self, id: str) -> Claim | None: ...
 

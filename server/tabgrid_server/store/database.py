@@ -62,6 +62,15 @@ def open_database(url: str) -> Database:
     )
 
 
+def open_existing(url: str) -> Database:
+    """The same, for whoever only reads. Raises ``ValueError`` where there is nothing to read:
+    SQLite would make an empty file."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        raise ValueError(f"There is no database at {parsed.database}.")
+    return open_database(url)
+
+
 class SqliteDatabase:
     """A file in WAL mode: readers never wait for the writer, and every commit is synced."""
 

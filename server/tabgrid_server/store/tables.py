@@ -222,6 +222,8 @@ postings = Table(
     Column("transfer_id", RowId, ForeignKey("transfers.id"), primary_key=True),
     Column("account", Text, primary_key=True),
     Column("amount", BigInteger, nullable=False),
+    # Statements; with the amount in it, a balance at any time is summed up in the index alone.
+    Index("ix_postings_account", "account", "transfer_id", "amount"),
     sqlite_with_rowid=False,
 )
 

@@ -131,6 +131,24 @@ export interface Wallet {
   readonly token: Token;
 }
 
+/** One posting: what one account got (or, negative, gave), and what it held afterwards. */
+export interface StatementLine {
+  readonly transfer: number;
+  readonly at: number;
+  readonly kind: string;
+  readonly account: string;
+  readonly amount: number;
+  readonly balance: number;
+  readonly ref: string;
+  readonly signature: string | null;
+}
+
+export interface Statement {
+  readonly lines: ReadonlyArray<StatementLine>;
+  readonly token: Token;
+  readonly next: number | null;
+}
+
 export interface JobRequest {
   readonly model: string;
   readonly input: Readonly<Record<string, unknown>>;

@@ -29,6 +29,8 @@ PAGES = (
     "/explorer",
     f"/explorer/jobs/{JOB_ID}",
     f"/explorer/wallets/{ADDRESS}",
+    f"/explorer/wallets/{ADDRESS}/statement",
+    "/playground/statement",
     f"/explorer/transactions/{SIGNATURE}",
     "/docs",
     "/docs/node-owners",
@@ -235,3 +237,31 @@ def _page_data(answer: httpx.Response) -> Any:
     found = re.search(r'<script type="application/json" id="page-data">(.*?)</script>', answer.text)
     assert found
     return json.loads(found[1])
+
+
+async def test_every_amount_of_a_wallet_leads_to_its_postings(browser: httpx.AsyncClient) -> None:
+    html = (await browser.get(f"/explorer/wallets/{ADDRESS}")).text
+    base = f"/explorer/wallets/{ADDRESS}/statement"
+    figures = re.findall(r"<dd>(.*?)</dd>", html.split("Claims</h2>")[0])
+    assert [re.findall(r'href="([^"]*)"', figure) for figure in figures if "amount" in figure] == [
+        [base], [f"{base}?account=withheld"], [f"{base}?account=claimable"],
+        [f"{base}?account=in_flight"], [f"{base}?account=paid"],
+    ]  # fmt: skip
+    for path in (f"/explorer/jobs/{JOB_ID}", f"/explorer/transactions/{SIGNATURE}"):
+        assert f"{base}?ref=" in (await browser.get(path)).text
+
+
+async def test_a_statement_shows_each_posting_with_its_balance(browser: httpx.AsyncClient) -> None:
+    base = f"/explorer/wallets/{ADDRESS}/statement"
+    html = (await browser.get(base)).text
+    assert html.count('data-testid="statement-line"') == 3
+    assert "+<span" in html
+    assert "−0.0095 TGT" in html  # noqa: RUF001 a minus sign
+    assert "37.00 TGT" in html
+    assert "?before=7" in html
+    of_job = (await browser.get(f"{base}?ref={JOB_ID}")).text
+    assert of_job.count('data-testid="statement-line"') == 1
+    hostile = (await browser.get(f"{base}?ref=%3Cscript%3E&before=x")).text
+    assert "<script>" not in hostile.split("</head>")[1]
+    assert (await browser.get(f"{base}?account=treasury")).status_code == 404
+    assert (await browser.get("/explorer/wallets/nobody/statement")).status_code == 404

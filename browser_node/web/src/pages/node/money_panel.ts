@@ -48,6 +48,7 @@ export class MoneyPanel {
     setText(html("claim-status"), "");
     setData(html("claim-status"), "state", "");
     html("claim-link").hidden = true;
+    linkFigures(address);
     this.render();
     if (address === null) return;
     await this.look();
@@ -181,5 +182,14 @@ export class MoneyPanel {
     }
     this.lookSoon();
     this.render();
+  }
+}
+
+/** Each amount leads to the postings behind it; to nothing while nobody is signed in. */
+function linkFigures(address: string | null): void {
+  for (const figure of document.querySelectorAll<HTMLAnchorElement>("a[data-account]")) {
+    const account = figure.dataset.account ? `?account=${figure.dataset.account}` : "";
+    if (address === null) figure.removeAttribute("href");
+    else figure.href = `/explorer/wallets/${address}/statement${account}`;
   }
 }

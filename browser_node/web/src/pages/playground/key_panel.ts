@@ -17,7 +17,7 @@ export class KeyPanel {
   constructor(private readonly token: Token) {
     byId("key-create", HTMLButtonElement).addEventListener("click", () => void this.create());
     byId("key-forget", HTMLButtonElement).addEventListener("click", () => this.forget());
-    this.key = stored();
+    this.key = keptKey();
     this.show();
     void this.refresh();
   }
@@ -83,7 +83,8 @@ export function sentence(error: unknown): string {
 
 const masked = (key: string): string => (key ? `${key.slice(0, 7)}…${key.slice(-4)}` : "");
 
-function stored(): string {
+/** The key that this browser keeps; "" where there is none. */
+export function keptKey(): string {
   try {
     return localStorage.getItem(STORED) ?? "";
   } catch {
