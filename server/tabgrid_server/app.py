@@ -18,7 +18,19 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from tabgrid_models.catalogue import connector_of
 
 from . import blobs, metrics
-from .api import account, claims, errors, grid, images, jobs, media, openai, quotes, statements
+from .api import (
+    account,
+    claims,
+    epochs,
+    errors,
+    grid,
+    images,
+    jobs,
+    media,
+    openai,
+    quotes,
+    statements,
+)
 from .api import blobs as api_blobs
 from .api.openapi import describe
 from .auth import Keys, Sessions
@@ -31,6 +43,7 @@ from .middleware import Envelope
 from .pages import routes as page_routes
 from .pages.assets import Assets
 from .pages.routes import error_page
+from .published import Published
 from .services import Services, services
 from .settings import Settings
 from .sockets import NodeSockets
@@ -51,6 +64,7 @@ OPERATIONS = (
     *account.OPERATIONS,
     *claims.OPERATIONS,
     *statements.OPERATIONS,
+    *epochs.OPERATIONS,
     *api_blobs.OPERATIONS,
 )
 #: Paths whose errors are for programs.
@@ -109,6 +123,7 @@ async def _make(
     uploads = blobs.open_uploads(settings, keeper, addresses)
     coordinator = Coordinator(settings, offered, store, uploads)
     sessions = Sessions(settings, store)
+    published = Published(store)
     payouts = Payouts(settings, store, lambda amount: coordinator.figures.paid(amount))
     return Services(
         settings=settings,
@@ -120,6 +135,7 @@ async def _make(
         sockets=NodeSockets(coordinator, sessions),
         views=GridViews(coordinator, store, payouts, library),
         payouts=payouts,
+        published=published,
         keeper=keeper,
         addresses=addresses,
         public_requests=RateLimit("requests", settings.limits.public_requests_per_minute, 60),

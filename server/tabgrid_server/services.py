@@ -12,6 +12,7 @@ from .chain.payouts import Payouts
 from .coordinator import Coordinator
 from .library import Library
 from .limits import RateLimit
+from .published import Published
 from .settings import Settings
 from .sockets import NodeSockets
 from .store import Store
@@ -29,6 +30,7 @@ class Services:
     sockets: NodeSockets
     views: GridViews
     payouts: Payouts
+    published: Published
     keeper: Keeper
     #: Signs addresses that work without a key.
     addresses: Signer

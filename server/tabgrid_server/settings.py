@@ -151,6 +151,9 @@ class Chain(Section, frozen=True):
     #: goes back to the wallet. A database restored from a backup younger than this cannot pay
     #: again even if the RPC has forgotten everything; keep no backups much older.
     marker_keep_s: Natural = 7 * 24 * 3600
+    #: Seconds between two roots of receipts on chain, each for the fee of one signature. What is
+    #: not in a root yet, the operator could still change.
+    epoch_s: Positive = 24 * 3600
     #: Local chain only: lamports given to a wallet that signs in, so that it can pay fees.
     faucet: Natural = 0
 

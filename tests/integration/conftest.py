@@ -32,6 +32,8 @@ hedge_min_s = 1
 {scheduling}
 [blobs]
 {blobs}
+[chain]
+{chain}
 [grids.bench]
 title = "Bench"
 description = "Jobs that compute nothing."
@@ -54,6 +56,8 @@ class EchoGrid:
     database: str = ""
     #: Lines of the section [blobs].
     blobs: str = ""
+    #: Lines of the section [chain]; without any there is none.
+    chain: str = ""
     keep_s: int = 1_000_000
     #: Longer where what is tested must not run out of time on a loaded machine.
     lease_min_s: int = 2
@@ -89,10 +93,12 @@ class EchoGrid:
             return str(answer.raise_for_status().json()["key"])
 
     @asynccontextmanager
-    async def node(self, device: str = "test-device", **options: Any) -> AsyncIterator[RawNode]:
-        """A joined node with a new wallet."""
+    async def node(
+        self, device: str = "test-device", wallet: Keypair | None = None, **options: Any
+    ) -> AsyncIterator[RawNode]:
+        """A joined node, with a new wallet unless one is given."""
         device = f"device-{device}"
-        wallet, worker = Keypair(), Keypair()
+        wallet, worker = wallet or Keypair(), Keypair()
         token = await sign_in(self.url, wallet, worker, device)
         node = await RawNode.open(self.url, token, wallet, worker)
         try:

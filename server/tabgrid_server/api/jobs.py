@@ -21,7 +21,7 @@ from ..store import jobs as stored_jobs
 from ..store.records import Job as StoredJob
 from . import content
 from .operations import Operation, operation
-from .schemas import Address, Job, JobId, JobRequest, JobRow, Jobs, Preview, Receipt
+from .schemas import Address, Job, JobId, JobRequest, JobRow, Jobs, Preview
 from .schemas import Request as Body
 from .streams import stream_of
 
@@ -180,21 +180,6 @@ async def _changes(at: Services, row: JobRow, topics: list[str]) -> AsyncIterato
             yield "job", row
 
 
-@operation(
-    "GET",
-    "/api/receipts/{job}",
-    tag="Receipts",
-    summary="The public record of a settled job",
-    returns=Receipt,
-    errors=(404,),
-)
-async def get_receipt(request: Request) -> Receipt:
-    receipt = await services(request).views.receipt(request.path_params["job"])
-    if receipt is None:
-        raise NotFound("There is no receipt of this job: it is not settled, or does not exist.")
-    return receipt
-
-
 async def _found(at: Services, id: str) -> tuple[JobRow, StoredJob]:
     stored = await at.store.read(stored_jobs.get, id)
     if stored is None:
@@ -219,5 +204,5 @@ def _job(
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    submit_job, list_jobs, get_job, cancel_job, follow_job, get_receipt,
+    submit_job, list_jobs, get_job, cancel_job, follow_job,
 )  # fmt: skip

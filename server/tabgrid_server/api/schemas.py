@@ -321,6 +321,114 @@ class Receipt(Response, frozen=True):
     release_at: float
 
 
+EpochState = Literal["closed", "sent", "final"]
+
+
+class Epoch(Response, frozen=True):
+    """Receipts whose Merkle root is on chain, or on its way there."""
+
+    epoch: int
+    #: Leaves: the receipts, then one for each wallet and token.
+    count: int
+    receipts: int
+    wallets: int
+    #: In hex, as in the memo.
+    root: str
+    prev_root: str
+    closed_at: float
+    state: EpochState
+    #: Of the transaction that carries the memo; null before it is signed.
+    signature: str | None
+    slot: int | None
+    final_at: float | None
+    #: As it stands on chain.
+    memo: str
+
+
+class Epochs(Response, frozen=True):
+    """Newest first, with what is in none yet."""
+
+    epochs: tuple[Epoch, ...]
+    #: Receipts that wait for the next one, counted up to the most that it takes.
+    waiting: int
+    #: Seconds between two.
+    every_s: int
+    #: Why none is published right now; null while they are.
+    problem: str | None
+
+
+class Leaf(Response, frozen=True):
+    """One leaf of an epoch: a receipt, or what a wallet has earned by its end."""
+
+    kind: Literal["receipt", "earned"]
+    #: The number of the receipt, rising with each settlement.
+    seq: int | None = None
+    #: The receipt's exact text: its SHA-256 is in the leaf.
+    receipt: str | None = None
+    wallet: str | None = None
+    token: str | None = None
+    #: Base units since the grid began.
+    earned: int | None = None
+
+
+class Leaves(Response, frozen=True):
+    epoch: int
+    #: Place of the first one here.
+    start: int
+    leaves: tuple[Leaf, ...]
+    #: Where the next page starts; null on the last one.
+    next: int | None
+
+
+class Receipts(Response, frozen=True):
+    """In the order of settlement; each leaf is a receipt."""
+
+    receipts: tuple[Leaf, ...]
+
+
+class Proof(Response, frozen=True):
+    """That a receipt is in an epoch: hashes that lead from its leaf to the root, in hex."""
+
+    job: str
+    #: SHA-256 of the receipt's bytes.
+    receipt_hash: str
+    index: int
+    path: tuple[str, ...]
+    epoch: Epoch
+
+
+class Balance(Response, frozen=True):
+    """A wallet's money in the books, in base units, at the moment of a statement.
+
+    All but ``overpaid`` add up to what it earned by its receipts, and ``overpaid`` more.
+    """
+
+    wallet: str
+    withheld: int
+    claimable: int
+    in_flight: int
+    paid: int
+    #: Paid beyond what these books know of, after a restore from a backup.
+    overpaid: int
+
+
+class Balances(Response, frozen=True):
+    """A page of what a statement commits to, in the order of its leaves."""
+
+    balances: tuple[Balance, ...]
+    next: int | None
+
+
+class Attestation(Response, frozen=True):
+    """The grid's signed word about its books, for ``tabgrid audit``."""
+
+    #: JSON, byte for byte as it was signed after the prefix "tabgrid/attestation/v1" 0x00.
+    statement: str
+    #: Base58 of an Ed25519 signature, and of the key: the treasury's delegate.
+    signature: str
+    key: str
+
+
 # --- claims -----------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ for an RPC that is down; claims are refused with a reason until it answers."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -13,7 +14,9 @@ from ..api.schemas import OnChain
 from ..errors import GridError
 from ..settings import Settings
 from ..store import Store
+from .attesting import Attesting
 from .claims import Claim
+from .epochs import Epochs
 from .keys import KeyFileError
 from .refusals import ChainUnavailable, ClaimsPaused, SignerUnavailable
 from .rpc import Rpc, RpcError
@@ -43,6 +46,8 @@ class Payouts:
         self._service: ClaimService | None = None
         #: Why there is none, where a person has to mend that.
         self._refused = ""
+        self._epochs: Epochs | None = None
+        self._attesting: Attesting | None = None
         self._rpc: Rpc | None = None
         #: Address of the token's mint, "" until it is known.
         self.mint = settings.chain.mint
@@ -59,9 +64,23 @@ class Payouts:
         return self._service
 
     @property
+    def attesting(self) -> Attesting:
+        """Raises ``NoChain``, ``ChainUnavailable``."""
+        if not self._settings.chain.rpc:
+            raise NoChain("This grid has no chain configured: it pays nothing and attests nothing.")
+        if self._attesting is None:
+            raise ChainUnavailable
+        return self._attesting
+
+    @property
     def paused(self) -> str:
         """Why no claim is paid right now, for people; "" while claims are paid, or unknown."""
         return self._service.paused if self._service is not None else self._refused
+
+    @property
+    def epochs_problem(self) -> str:
+        """Why no receipts are published, for people; "" while they are, or unknown."""
+        return self._epochs.problem if self._epochs is not None else ""
 
     def _claim_changed(self, claim: Claim) -> None:
         if claim.state == "finalized":
@@ -94,8 +113,12 @@ class Payouts:
             self._service = ClaimService(
                 self._store, rpc, treasury, chain, changed=self._claim_changed
             )
+            self._attesting = Attesting(self._store, rpc, treasury, self._settings)
+            self._epochs = Epochs(self._store, rpc, treasury, chain, time.time)
             log.info("claims are open", treasury=str(treasury.account), mint=self.mint)
-            await self._service.run()
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._service.run())
+                both.create_task(self._epochs.run())
 
     async def _open(self, rpc: Rpc) -> Treasury:
         """The treasury, once it can be used."""

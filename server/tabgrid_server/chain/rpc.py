@@ -26,7 +26,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionConfirmationStatus as Level
 from solders.transaction_status import TransactionErrorInstructionError
 
-from ..api.schemas import OnChain
+from ..api.schemas import Move, OnChain
 from . import reading
 from .claims import Status
 from .panics import is_foreign
@@ -95,7 +95,17 @@ class Landed(msgspec.Struct, frozen=True):
     """A transaction that is final on chain. ``at`` is its block's time, Unix seconds."""
 
     transaction: VersionedTransaction
+    slot: int
     at: float | None
+    #: The error that it ended with, as JSON.
+    error: str | None
+    meta: Any = None
+
+    def moves(self, mint: str) -> tuple[Move, ...]:
+        """What each owner has more or less of ``mint`` afterwards."""
+        if self.meta is None:
+            return ()
+        return reading.moves(self.meta.pre_token_balances, self.meta.post_token_balances, mint)
 
 
 class Rpc:
@@ -214,21 +224,27 @@ class Rpc:
         """Final transactions that name ``address``, oldest first, by a node that has the
         finalized block ``at_least``; one that lags behind refuses."""
         found: list[Named] = []
-        before: Signature | None = None
         for _ in range(PAGES):
-            call = self._client.get_signatures_for_address(
-                address,
-                before=before,
-                limit=SIGNATURES,
-                commitment=Finalized,
-                min_context_slot=at_least or None,
-            )
-            page = (await self._ask(call)).value
-            found += [Named(str(each.signature), each.err is not None) for each in page]
+            page = await self.recent(address, found[-1].txid if found else None, at_least)
+            found += page
             if len(page) < SIGNATURES:
                 break
-            before = page[-1].signature
         return found[::-1]
+
+    async def recent(
+        self, address: Pubkey, before: str | None = None, at_least: int = 0
+    ) -> list[Named]:
+        """One page of final transactions that name ``address``, newest first; fewer than
+        ``SIGNATURES`` are the last page. ``before``: older than this one."""
+        call = self._client.get_signatures_for_address(
+            address,
+            before=None if before is None else Signature.from_string(before),
+            limit=SIGNATURES,
+            commitment=Finalized,
+            min_context_slot=at_least or None,
+        )
+        page = (await self._ask(call)).value
+        return [Named(str(each.signature), each.err is not None) for each in page]
 
     async def landed(self, txid: str) -> Landed | None:
         """A final transaction; None if the RPC does not have it."""
@@ -241,7 +257,9 @@ class Rpc:
         transaction = found.transaction.transaction
         if not isinstance(transaction, VersionedTransaction):
             raise RpcUnavailable("The RPC answered in another encoding than it was asked for.")
-        return Landed(transaction, found.block_time)
+        meta = found.transaction.meta
+        error = None if meta is None else _error(meta.err)
+        return Landed(transaction, found.slot, found.block_time, error, meta)
 
     async def _ask(self, call: Awaitable[T]) -> Any:
         """Await an answer that has a value; every way to fail becomes one of ours."""

@@ -30,6 +30,8 @@ from ..pages.assets import AssetsMissing
 
 #: Lamports: rent of a token account and a few hundred fees.
 DEMO_FAUCET = 50_000_000
+#: Seconds: whoever tries it out sees a root on chain before they leave.
+DEMO_EPOCH_S = 60
 
 
 @click.command()
@@ -123,10 +125,11 @@ def _make_folder(data: Path) -> None:
 def _for_demo(settings: config.Settings) -> config.Settings:
     """The operator's own node yields to volunteers; new wallets get SOL for their fees."""
     reference = load_or_create(settings.data / "reference-node.json")
+    chain = {"faucet": DEMO_FAUCET}
+    if settings.chain.epoch_s == config.Chain().epoch_s:
+        chain["epoch_s"] = DEMO_EPOCH_S
     return config.replace(
-        settings,
-        scheduling={"reference_wallets": (str(reference.pubkey()),)},
-        chain={"faucet": DEMO_FAUCET},
+        settings, scheduling={"reference_wallets": (str(reference.pubkey()),)}, chain=chain
     )
 
 

@@ -7,6 +7,7 @@ identifiers and hashes are text, so that a row can be read by a person with a sh
 from __future__ import annotations
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     text,
     true,
 )
@@ -167,6 +169,62 @@ receipts = Table(
     Column("hash", Text, nullable=False),
     Column("created_at", Double, nullable=False),
 )
+
+#: Receipts whose Merkle root is on chain, or on its way there (see ``proofs.epoch``).
+epochs = Table(
+    "epochs",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    # Its receipts: all that lie between, both included.
+    Column("first_seq", BigInteger, nullable=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("receipts", Integer, nullable=False),
+    Column("wallets", Integer, nullable=False),
+    Column("root", Text, nullable=False),
+    # Two epochs after the same root would be a fork.
+    Column("prev_root", Text, nullable=False, unique=True),
+    Column("closed_at", Double, nullable=False),
+    # The transaction that carries it, from before it was sent; null before and once it has
+    # expired.
+    Column("signer", Text),
+    Column("txid", Text),
+    Column("signed", LargeBinary),
+    Column("last_valid_height", BigInteger),
+    # Once it is final on chain.
+    Column("slot", BigInteger),
+    Column("final_at", Double),
+)
+
+#: What a wallet had earned by the end of an epoch in which it earned something.
+epoch_wallets = Table(
+    "epoch_wallets",
+    metadata,
+    Column("wallet", Text, primary_key=True),
+    Column("token", Text, primary_key=True),
+    Column("epoch", Integer, ForeignKey("epochs.number"), primary_key=True, autoincrement=False),
+    Column("earned", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: A receipt does not change once its root may be on chain: the engine itself refuses it.
+PUBLISHED_SQLITE = tuple(
+    f"CREATE TRIGGER receipts_published_{verb} BEFORE {verb} ON receipts"  # noqa: S608 ours
+    " WHEN OLD.seq <= (SELECT coalesce(max(last_seq), 0) FROM epochs)"
+    " BEGIN SELECT RAISE(ABORT, 'this receipt is published and stays as it is'); END"
+    for verb in ("update", "delete")
+)
+PUBLISHED_POSTGRES = (
+    "CREATE FUNCTION receipts_published() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+    " IF OLD.seq <= (SELECT coalesce(max(last_seq), 0) FROM epochs) THEN"
+    " RAISE EXCEPTION 'this receipt is published and stays as it is'"
+    " USING ERRCODE = 'integrity_constraint_violation'; END IF;"
+    " IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$",
+    "CREATE TRIGGER receipts_published BEFORE UPDATE OR DELETE ON receipts"
+    " FOR EACH ROW EXECUTE FUNCTION receipts_published()",
+)
+for _dialect, _statements in (("sqlite", PUBLISHED_SQLITE), ("postgresql", PUBLISHED_POSTGRES)):
+    for _statement in _statements:
+        event.listen(metadata, "after_create", DDL(_statement).execute_if(dialect=_dialect))
 
 earnings = Table(
     "earnings",

@@ -271,6 +271,88 @@ export interface Receipt {
   readonly release_at: number;
 }
 
+/** Receipts whose Merkle root is on chain, or on its way there. */
+export interface Epoch {
+  readonly epoch: number;
+  readonly count: number;
+  readonly receipts: number;
+  readonly wallets: number;
+  readonly root: string;
+  readonly prev_root: string;
+  readonly closed_at: number;
+  readonly state: "closed" | "final" | "sent";
+  readonly signature: string | null;
+  readonly slot: number | null;
+  readonly final_at: number | null;
+  readonly memo: string;
+}
+
+/** Newest first, with what is in none yet. */
+export interface Epochs {
+  readonly epochs: ReadonlyArray<Epoch>;
+  readonly waiting: number;
+  readonly every_s: number;
+  readonly problem: string | null;
+}
+
+/** One leaf of an epoch: a receipt, or what a wallet has earned by its end. */
+export interface Leaf {
+  readonly kind: "earned" | "receipt";
+  readonly seq: number | null;
+  readonly receipt: string | null;
+  readonly wallet: string | null;
+  readonly token: string | null;
+  readonly earned: number | null;
+}
+
+export interface Leaves {
+  readonly epoch: number;
+  readonly start: number;
+  readonly leaves: ReadonlyArray<Leaf>;
+  readonly next: number | null;
+}
+
+/** In the order of settlement; each leaf is a receipt. */
+export interface Receipts {
+  readonly receipts: ReadonlyArray<Leaf>;
+}
+
+/** That a receipt is in an epoch: hashes that lead from its leaf to the root, in hex. */
+export interface Proof {
+  readonly job: string;
+  readonly receipt_hash: string;
+  readonly index: number;
+  readonly path: ReadonlyArray<string>;
+  readonly epoch: Epoch;
+}
+
+/**
+ * A wallet's money in the books, in base units, at the moment of a statement.
+ *
+ * All but ``overpaid`` add up to what it earned by its receipts, and ``overpaid`` more.
+ */
+export interface Balance {
+  readonly wallet: string;
+  readonly withheld: number;
+  readonly claimable: number;
+  readonly in_flight: number;
+  readonly paid: number;
+  readonly overpaid: number;
+}
+
+/** A page of what a statement commits to, in the order of its leaves. */
+export interface Balances {
+  readonly balances: ReadonlyArray<Balance>;
+  readonly next: number | null;
+}
+
+/** The grid's signed word about its books, for ``tabgrid audit``. */
+export interface Attestation {
+  readonly statement: string;
+  readonly signature: string;
+  readonly key: string;
+}
+
 export interface SignedClaim {
   readonly transaction: string;
 }
