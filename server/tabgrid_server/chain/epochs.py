@@ -76,8 +76,8 @@ class Epochs:
     async def step(self) -> bool:
         """One step of whatever is next; True if more of it is under way.
 
-        Raises ``RpcError``, ``SignerUnavailable``, ``StoreUnavailable``, and ``Conflict`` if another process of this
-        grid was faster; the next step goes on from there.
+        Raises ``RpcError``, ``SignerUnavailable``, ``StoreUnavailable``, and ``Conflict`` if
+        another process of this grid was faster; the next step goes on from there.
         """
         latest = await self._store.read(stored.latest)
         if latest is None or latest.final_at is not None:
