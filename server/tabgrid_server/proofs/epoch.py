@@ -26,7 +26,7 @@ from msgspec import Meta
 
 from . import merkle
 
-VERSION = 1
+VERSION: Literal[1] = 1
 #: The root before the first.
 GENESIS = bytes(merkle.SIZE)
 _RECEIPT = b"tabgrid/receipt/v1\0"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
 from ..proofs import epoch as proofs
 from ..proofs.epoch import Earned, Memo
@@ -291,10 +291,11 @@ def _change(
 
 
 def _published(connection: Connection) -> int:
-    return connection.execute(select(func.coalesce(func.max(epochs.c.last_seq), 0))).scalar_one()
+    newest = select(func.coalesce(func.max(epochs.c.last_seq), 0))
+    return int(connection.execute(newest).scalar_one())
 
 
-def _within(epoch: Epoch) -> tuple[object, object]:
+def _within(epoch: Epoch) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return receipts.c.seq >= epoch.first_seq, receipts.c.seq <= epoch.last_seq
 
 

@@ -224,7 +224,8 @@ PUBLISHED_POSTGRES = (
 )
 for _dialect, _statements in (("sqlite", PUBLISHED_SQLITE), ("postgresql", PUBLISHED_POSTGRES)):
     for _statement in _statements:
-        event.listen(metadata, "after_create", DDL(_statement).execute_if(dialect=_dialect))
+        _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(metadata, "after_create", _ddl.execute_if(dialect=_dialect))
 
 earnings = Table(
     "earnings",
