@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from ..bench.report import show
@@ -66,3 +68,33 @@ def tab(as_json: bool, seconds: float, threads: int) -> None:
             f"This bench drives a browser and needs {error.name}; run ./build/test once."
         ) from error
     show(run(seconds, threads), as_json)
+
+
+@bench.command()
+@click.option("--wallets", default=300, show_default=True, help="Places in the grid.")
+@click.option("--jobs", default=3_000, show_default=True, help="That each computes.")
+@click.option("--rates", default="0.01,0.03,0.1,0.3,1", show_default=True, help="Of lies.")
+@click.option("--cheaters", default=0.3, show_default=True, help="Their share of the places.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--processes", default=0, help="Runs at a time; 0: as many as processors.")
+@click.pass_obj
+def trust(
+    as_json: bool,
+    wallets: int,
+    jobs: int,
+    rates: str,
+    cheaters: float,
+    seed: int,
+    processes: int,
+) -> None:
+    """The trust policy against cheats, in a simulation, beside what others do."""
+    from ..bench import trust as simulated
+
+    todo = simulated.plans(seed, wallets, jobs, [float(r) for r in rates.split(",")], cheaters)
+    outcomes = []
+    for some in simulated.run_all(todo, processes or os.cpu_count() or 1):
+        outcomes += some
+        if as_json:
+            click.echo("\n".join(simulated.lines(some)))
+    if not as_json:
+        click.echo("\n".join(simulated.table(outcomes)))
