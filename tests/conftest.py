@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.grid import Grid
 from tests.support.postgres import Postgres, start_postgres
@@ -17,6 +18,9 @@ from tests.support.s3 import S3, S3Server
 ROOT = Path(__file__).resolve().parent.parent
 #: What takes longest starts first, so that no worker is left alone with it at the end.
 ORDER = ("export", "browser", "integration", "chain", "bench", "properties", "unit")
+
+#: For `tabgrid bench chaos`, which has the time.
+settings.register_profile("long", max_examples=10_000, deadline=None)
 
 
 def _kind(item: pytest.Item) -> str:

@@ -118,8 +118,9 @@ class Scheduling(Section, frozen=True):
 
 
 class Chain(Section, frozen=True):
-    #: JSON-RPC of a Solana cluster, or of ``tabgrid localnet``. "" switches claims off.
-    rpc: str = ""
+    #: JSON-RPC of a Solana cluster, or of ``tabgrid localnet``; several in a list, or with
+    #: commas between them. "" switches claims off. Of three, one may lie, lag or be down.
+    rpc: str | tuple[str, ...] = ""
     cluster: Literal["mainnet", "testnet", "devnet", "localnet"] = "localnet"
     mint: str = ""
     treasury: str = ""

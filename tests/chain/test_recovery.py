@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from solders.hash import Hash
 from solders.keypair import Keypair
 from solders.message import MessageV0
@@ -15,9 +16,12 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from tabgrid_server.chain.claims import Claim
+from tabgrid_server.chain.keys import load
 from tabgrid_server.chain.localnet.machine import FINALITY, WINDOW
 from tabgrid_server.chain.markers import RENT
 from tabgrid_server.chain.refusals import ClaimRefused
+from tabgrid_server.chain.signers import KeySigner, secret_of
+from tabgrid_server.chain.treasury import ALLOWANCE, approval, run
 from tabgrid_server.store import claims as stored
 from tabgrid_server.store.audit import findings
 
@@ -199,3 +203,55 @@ async def _give(world: World, wallet: Keypair, to: Pubkey, lamports: int) -> Non
     blockhash = Hash.from_string((await world.rpc.blockhash()).hash)
     message = MessageV0.try_compile(wallet.pubkey(), [transfer(params)], [], blockhash)
     await world.rpc.send(bytes(VersionedTransaction(message, [wallet])))
+
+
+async def rotate(world: World) -> None:
+    """A new hot key, approved by the treasury's owner in place of the old one."""
+    hot, cold = KeySigner(Keypair()), load(world.data / "keys" / "cold.json")
+    world.treasury = replace(world.treasury, hot=hot, secret=await secret_of(hot))
+    allowed = approval(world.treasury, cold.pubkey(), ALLOWANCE * UNIT)
+    await run(world.rpc, [allowed], [cold])
+    world.service = world.new_service()
+
+
+async def lose_everything(world: World) -> None:
+    await world.close_store()
+    for each in world.data.glob("tabgrid.db*"):
+        each.unlink()
+    await world.open_store()
+
+
+async def test_a_new_hot_key_goes_on_where_the_old_one_stopped(world: World) -> None:
+    wallet = await world.wallet(5 * UNIT)
+    await paid(world, wallet)
+    old = world.treasury
+    await rotate(world)
+    assert (await old.status(world.rpc)).allowance == 0
+    await world.earn(wallet, 3 * UNIT)
+    await paid(world, wallet)
+    assert await world.tokens(wallet) == 8 * UNIT
+    assert await world.money(wallet) == (0, 0, 8 * UNIT)
+    await right(world)
+
+
+async def test_empty_books_take_old_payments_off_what_comes_next(world: World) -> None:
+    """Hence the runbook's new hot key for a database that is lost for good."""
+    wallet = await world.wallet(5 * UNIT)
+    await paid(world, wallet)
+    await lose_everything(world)
+    await world.earn(wallet, 3 * UNIT)
+    with pytest.raises(ClaimRefused, match="too little"):
+        await world.service.reserve(str(wallet.pubkey()))
+    assert await world.tokens(wallet) == 5 * UNIT
+
+
+async def test_empty_books_and_a_new_hot_key_pay_what_is_earned_anew(world: World) -> None:
+    wallet = await world.wallet(5 * UNIT)
+    await paid(world, wallet)
+    await lose_everything(world)
+    await rotate(world)
+    await world.earn(wallet, 3 * UNIT)
+    await paid(world, wallet)
+    assert await world.tokens(wallet) == 8 * UNIT
+    assert await world.money(wallet) == (0, 0, 3 * UNIT)
+    await right(world)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,14 +45,27 @@ def coordinator(
         command += ["--data", folder, "--ready-file", str(ready)]
         command += ["--database", database] if database else []
         with program(command):
-            for _ in range(300):
-                if ready.exists():
-                    found = json.loads(ready.read_text())
-                    break
-                time.sleep(0.1)
-            else:
-                raise click.ClickException("The coordinator did not start within 30 s.")
+            found = _ready(ready, "The coordinator")
             yield found["url"], found["pid"]
+
+
+@contextmanager
+def local_chain(data: Path, slot_ms: int) -> Iterator[str]:
+    """A local chain that is kept in ``data``; its URL."""
+    data.mkdir(parents=True)
+    ready = data / "ready.json"
+    command = [sys.executable, "-m", "tabgrid_server", "localnet", "--port", "0"]
+    command += ["--data", str(data), "--slot-ms", str(slot_ms), "--ready-file", str(ready)]
+    with program(command):
+        yield _ready(ready, "The local chain")["url"]
+
+
+def _ready(file: Path, what: str) -> Any:
+    for _ in range(300):
+        if file.exists():
+            return json.loads(file.read_text())
+        time.sleep(0.1)
+    raise click.ClickException(f"{what} did not start within 30 s.")
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from . import reading
 from .claims import Status
 from .panics import is_foreign
 from .tokens import Mint, TokenAccount, read_mint, token_account
+from .transport import NoAnswer, Transport, urls_of
 
 T = TypeVar("T")
 
@@ -109,12 +110,23 @@ class Landed(msgspec.Struct, frozen=True):
 
 
 class Rpc:
-    """One RPC endpoint. Use as an async context manager, or ``close`` it."""
+    """One RPC, or several as one. Use as an async context manager, or ``close`` it.
 
-    def __init__(self, url: str, timeout: float = TIMEOUT_S) -> None:
-        self.url = url
+    Of several, those that fail are passed over, and what is final a majority must say (see
+    ``transport``). What is asked for at ``Finalized`` here is such a question.
+    """
+
+    def __init__(self, url: str | Sequence[str], timeout: float = TIMEOUT_S) -> None:
+        """``url``: a list, or with commas between them, where there are several."""
+        self.urls = urls_of(url)
+        if not self.urls:
+            raise RpcUnavailable("No RPC is configured.")
         self._timeout = timeout
-        self._client = AsyncClient(url, Confirmed, timeout=timeout, http2=False)
+        self._client = AsyncClient(self.urls[0], Confirmed, timeout=timeout, http2=False)
+        transport = Transport(self._client._provider, self.urls, timeout)
+        self._client._provider = transport  # type: ignore[assignment]
+        #: For people: without what may be secret in an address.
+        self.name = transport.name
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,8 +183,10 @@ class Rpc:
         found = (await self._ask(self._client.get_account_info(address, Confirmed))).value
         return token_account(found) if found is not None else None
 
-    async def mint(self, address: Pubkey) -> Mint | None:
-        found = (await self._ask(self._client.get_account_info(address, Confirmed))).value
+    async def mint(self, address: Pubkey, *, final: bool = False) -> Mint | None:
+        """None if there is none. ``final``: as of the last finalized block."""
+        level = Finalized if final else Confirmed
+        found = (await self._ask(self._client.get_account_info(address, level))).value
         return read_mint(found) if found is not None else None
 
     async def rent(self, size: int) -> int:
@@ -269,15 +283,17 @@ class Rpc:
                 answer: Any = await call
         except RPCException as error:
             raise _refused(error) from error
+        except NoAnswer as error:
+            raise RpcUnavailable(str(error)) from error
         except (SolanaRpcException, TimeoutError, OSError) as error:
-            raise RpcUnavailable(f"The RPC at {self.url} cannot be reached.") from error
+            raise RpcUnavailable(f"The RPC at {self.name} cannot be reached.") from error
         except BaseException as error:
             if not is_foreign(error):
                 raise
-            raise RpcUnavailable(f"The RPC at {self.url} answered garbage.") from error
+            raise RpcUnavailable(f"The RPC at {self.name} answered garbage.") from error
         # A raw {"error": {"code": 429}} comes out of the parser as the integer 429.
         if isinstance(answer, int) or not hasattr(answer, "value"):
-            raise RpcUnavailable(f"The RPC at {self.url} refused to answer ({answer!r}).")
+            raise RpcUnavailable(f"The RPC at {self.name} refused to answer ({answer!r}).")
         return answer
 
 

@@ -137,9 +137,9 @@ async def open_treasury(rpc: Rpc, settings: Chain, data: Path) -> Treasury:
 
 async def payable_mint(rpc: Rpc, address: Pubkey) -> Mint:
     """The mint, if a grid can pay in it. Raises ``TreasuryError`` with the reason, ``RpcError``."""
-    mint = await rpc.mint(address)
+    mint = await rpc.mint(address, final=True)
     if mint is None:
-        raise TreasuryError(f"{address} is no token mint on this cluster.")
+        raise TreasuryError(f"{address} is no token mint on this cluster, as far as is final.")
     _refuse(f"Mint {address}", mint.extensions, BORNE_BY_MINTS)
     return mint
 

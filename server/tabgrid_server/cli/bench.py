@@ -98,3 +98,27 @@ def trust(
             click.echo("\n".join(simulated.lines(some)))
     if not as_json:
         click.echo("\n".join(simulated.table(outcomes)))
+
+
+@bench.command()
+@click.option("--claims", "count", default=400, show_default=True, type=click.IntRange(8),
+              help="Claims for the rates.")  # fmt: skip
+@click.option("--open", "open_claims", default=100_000, show_default=True, type=click.IntRange(2),
+              help="Claims that are open at the restart.")  # fmt: skip
+@click.option("--database", default="", help="SQLAlchemy URL of an empty database.")
+@click.pass_obj
+def claims(as_json: bool, count: int, open_claims: int, database: str) -> None:
+    """Claims per second on the local chain beside bare LiteSVM, and a restart with many open."""
+    from ..bench.claims import run
+
+    show(run(count, open_claims, database), as_json)
+
+
+@bench.command()
+@click.option("--minutes", default=10.0, show_default=True, help="A round of one is finished.")
+@click.pass_obj
+def chaos(as_json: bool, minutes: float) -> None:
+    """Kill, lie to and fork claims by schedules that were never played; fuzz what is signed."""
+    from ..bench.chaos import run
+
+    show(run(minutes), as_json)

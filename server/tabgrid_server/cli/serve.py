@@ -40,7 +40,8 @@ DEMO_EPOCH_S = 60
 @click.option("--port", type=click.IntRange(0, 65535), help="0 takes any free port.")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder to keep.")
 @click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
-@click.option("--rpc", help="JSON-RPC of a Solana cluster or of `tabgrid localnet`.")
+@click.option("--rpc", multiple=True, help="JSON-RPC of a Solana cluster or of `tabgrid "
+              "localnet`. Of three, one may lie, lag or be down.")  # fmt: skip
 @click.option(
     "--demo", is_flag=True, help="Grids to try out, with demo credit and a local treasury."
 )
@@ -52,7 +53,7 @@ def serve(
     port: int | None,
     data: Path | None,
     database: str | None,
-    rpc: str | None,
+    rpc: tuple[str, ...],
     demo: bool,
     ready_file: Path | None,
 ) -> None:

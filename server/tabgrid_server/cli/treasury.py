@@ -24,6 +24,7 @@ from ..chain.report import TreasuryReport, report
 from ..chain.rpc import Rpc, RpcError
 from ..chain.treasury import Treasury, TreasuryError, approval, find_treasury, landed
 from ..store import Store, StoreError, breaker
+from . import founding
 
 T = TypeVar("T")
 
@@ -32,14 +33,14 @@ T = TypeVar("T")
 @click.option("--settings", "file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The grid's folder.")
 @click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
-@click.option("--rpc", help="JSON-RPC of the chain that the treasury is on.")
+@click.option("--rpc", multiple=True, help="JSON-RPC of the chain that the treasury is on.")
 @click.pass_context
 def treasury(
     context: click.Context,
     file: Path | None,
     data: Path | None,
     database: str | None,
-    rpc: str | None,
+    rpc: tuple[str, ...],
 ) -> None:
     """Show what the grid can pay, approve and revoke it, reset the breaker."""
     flags = {"data": data and str(data), "database": database}
@@ -153,6 +154,10 @@ def stop(settings: config.Settings, reason: str) -> None:
     click.echo("Claims are paused.")
 
 
+for command in founding.COMMANDS:
+    treasury.add_command(command)
+
+
 def _change(
     settings: config.Settings,
     does: str,
@@ -192,7 +197,7 @@ def _address(option: str, text: str) -> Pubkey:
         return Pubkey.from_string(text)
 
 
-def _url(settings: config.Settings) -> str:
+def _url(settings: config.Settings) -> str | tuple[str, ...]:
     if not settings.chain.rpc:
         raise ApprovalError("Which chain is the treasury on? Give --rpc URL.")
     return settings.chain.rpc

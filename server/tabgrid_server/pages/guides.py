@@ -21,7 +21,10 @@ from markupsafe import Markup
 
 FOLDER = Path(__file__).parent.parent / "docs"
 #: In the order of the menu: first those who lend and send, then who runs and extends it, then why.
-ORDER = ("node-owners", "api-users", "operators", "connectors", "how-it-works", "security")
+ORDER = (
+    *("node-owners", "api-users", "operators", "runbook"),
+    *("connectors", "how-it-works", "security"),
+)
 
 
 class Heading(msgspec.Struct, frozen=True):

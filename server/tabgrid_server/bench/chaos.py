@@ -1,0 +1,70 @@
+"""The kill schedules and the fuzzers of the tests, for as long as there is time.
+
+They are the tests' own, so that there is one set of them; what is different is the budget, and
+that each run plays other schedules than the ones before.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from .report import Figure
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+SCHEDULES = "tests/chain/test_chaos.py"
+LIARS = "tests/chain/test_quorum.py"
+FUZZERS = (
+    "tests/unit/tabgrid_server/chain/test_transactions.py",
+    "tests/unit/tabgrid_server/chain/test_extensions.py",
+    "tests/properties/test_agreement.py",
+)
+#: Schedules of one round; a round takes about a minute of one core.
+ROUND = 600
+
+
+def run(minutes: float) -> list[Figure]:
+    """Rounds until the time is over; the last one is finished. Raises at the first failure."""
+    if not (CHECKOUT / SCHEDULES).is_file() or find_spec("pytest") is None:
+        raise click.ClickException(
+            "This plays the tests of a checkout: run ./build/test there once, and then this."
+        )
+    end = time.monotonic() + 60 * minutes
+    # Other schedules than those of CI, which begin at 0, and than those of any run before.
+    first = int(time.time()) * 1_000
+    rounds = 0
+    while not rounds or time.monotonic() < end:
+        budget = f"{first + rounds * ROUND}:{ROUND}"
+        _pytest(budget, SCHEDULES, "-k", "any_trouble")
+        _pytest(budget, LIARS, "-k", "go_mad")
+        _pytest(budget, *FUZZERS, "--hypothesis-profile=long")
+        rounds += 1
+    return [
+        Figure("chaos", "kill schedules played", rounds * ROUND, "schedules", aim="no failure"),
+        Figure("chaos", "rounds of the fuzzers", rounds, "rounds", aim="no failure"),
+    ]
+
+
+def _pytest(budget: str, *arguments: str) -> None:
+    # Their time-out is for the budget of CI.
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-o", "timeout=0", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=CHECKOUT,
+        env={**os.environ, "TABGRID_CHAOS": budget},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        click.echo(done.stdout + done.stderr, err=True)
+        raise click.ClickException(
+            f"A schedule failed. To play it again: TABGRID_CHAOS={budget} pytest "
+            f"{' '.join(arguments)}; its number is in the text above, and NUMBER:1 is it alone."
+        )
