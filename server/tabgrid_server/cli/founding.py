@@ -37,14 +37,10 @@ _payer = click.option(
 _newer = click.option("--token-2022", is_flag=True, help="Of the Token-2022 program.")
 
 
-class Address(click.ParamType):
-    name = "address"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Pubkey:
-        with foreign(lambda reason: click.BadParameter(f"{value} is no address.", ctx, param)):
-            return value if isinstance(value, Pubkey) else Pubkey.from_string(str(value))
+def address(text: str) -> Pubkey:
+    """Of an option or argument."""
+    with foreign(lambda reason: click.BadParameter(f"{text} is no address.")):
+        return Pubkey.from_string(text)
 
 
 @click.command()
@@ -59,10 +55,10 @@ def keypair(file: Path) -> None:
 
 @click.command()
 @click.argument("supply", type=click.IntRange(1, 2**64 - 1))
-@click.option("--owner", required=True, type=Address(), help="Who gets all of it: the owner of "
+@click.option("--owner", required=True, type=address, help="Who gets all of it: the owner of "
               "the treasury.")  # fmt: skip
 @click.option("--decimals", default=6, show_default=True, type=click.IntRange(0, 9))
-@click.option("--authority", type=Address(), help="Who may make more later.  [default: nobody]")
+@click.option("--authority", type=address, help="Who may make more later.  [default: nobody]")
 @_newer
 @_payer
 @click.pass_obj
@@ -92,7 +88,7 @@ def mint(
 
 @click.command()
 @click.argument("of", type=click.IntRange(1, founding.MEMBERS))
-@click.argument("members", nargs=-1, required=True, type=Address())
+@click.argument("members", nargs=-1, required=True, type=address)
 @_newer
 @_payer
 @click.pass_obj
@@ -115,8 +111,8 @@ def multisig(
 
 
 @click.command("open")
-@click.argument("mint", type=Address())
-@click.option("--owner", required=True, type=Address(), help="A cold key or a multisig.")
+@click.argument("mint", type=address)
+@click.option("--owner", required=True, type=address, help="A cold key or a multisig.")
 @_payer
 @click.pass_obj
 def open_account(settings: config.Settings, mint: Pubkey, owner: Pubkey, payer: Path) -> None:
