@@ -16,7 +16,11 @@ pair (kind, ref) names it for ever: whoever books it twice books it once.
     recover  claim    node:<wallet>:claimable system:chain
                       system:overpaid:<wallet> (what these books did not have)
     offset   offset   node:<wallet>:claimable system:overpaid:<wallet>
-    deposit  txid     system:chain            user:<owner>:credit
+    deposit  txid     system:chain            user:<owner>:credit, or system:unassigned
+    assign   txid     system:unassigned       user:<owner>:credit
+
+A claim that gives a user's unused deposits back (a refund) moves their money in the same
+steps: its source is user:<owner>:credit, and user:<owner>:in_flight stands for node:<wallet>'s.
 
 Only ``system:`` accounts may be negative: they are the grid's own side of a promise.
 
@@ -44,12 +48,15 @@ Kind = Literal[
     "recover",
     "offset",
     "deposit",
+    "assign",
 ]
 #: (account, token)
 AccountKey = tuple[str, str]
 
 FEES = "system:fees"
 CHAIN = "system:chain"
+#: What was paid in and nobody knows yet by whom or for whom.
+UNASSIGNED = "system:unassigned"
 
 
 class LedgerError(Exception):
@@ -101,8 +108,14 @@ def claimable_of(wallet: str) -> str:
     return f"node:{wallet}:claimable"
 
 
-def in_flight_of(wallet: str) -> str:
-    return f"node:{wallet}:in_flight"
+def source_of(wallet: str, owner: str | None = None) -> str:
+    """Where a claim's money comes from: what ``wallet`` earned, or ``owner``'s credit."""
+    return claimable_of(wallet) if owner is None else credit_of(owner)
+
+
+def in_flight_of(wallet: str, owner: str | None = None) -> str:
+    """Where it is while the claim is under way."""
+    return f"node:{wallet}:in_flight" if owner is None else f"user:{owner}:in_flight"
 
 
 def overpaid_of(wallet: str) -> str:
@@ -140,9 +153,15 @@ def grant(ref: str, owner: str, amount: int, token: str, at: float) -> Transfer:
     return _move("grant", ref, token, grants_of(owner), credit_of(owner), amount, at)
 
 
-def deposit(txid: str, owner: str, amount: int, token: str, at: float) -> Transfer:
-    """Credit that was paid for on chain."""
-    return _move("deposit", txid, token, CHAIN, credit_of(owner), amount, at)
+def deposit(txid: str, owner: str | None, amount: int, token: str, at: float) -> Transfer:
+    """Credit that was paid for on chain; where the owner is not known, nobody's yet."""
+    target = UNASSIGNED if owner is None else credit_of(owner)
+    return _move("deposit", txid, token, CHAIN, target, amount, at)
+
+
+def assign(txid: str, owner: str, amount: int, token: str, at: float) -> Transfer:
+    """A deposit of nobody's is found to be ``owner``'s."""
+    return _move("assign", txid, token, UNASSIGNED, credit_of(owner), amount, at)
 
 
 def hold(job: str, owner: str, price: int, token: str, at: float) -> Transfer:
@@ -175,34 +194,50 @@ def release(ref: str, wallet: str, amount: int, token: str, at: float) -> Transf
     return _move("release", ref, token, withheld_of(wallet), claimable_of(wallet), amount, at)
 
 
-def reserve(claim: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
-    """Put claimable earnings into a claim."""
-    return _move("reserve", claim, token, claimable_of(wallet), in_flight_of(wallet), amount, at)
+def reserve(
+    claim: str, wallet: str, amount: int, token: str, at: float, owner: str | None = None
+) -> Transfer:
+    """Put claimable earnings, or ``owner``'s unused credit, into a claim."""
+    source, target = source_of(wallet, owner), in_flight_of(wallet, owner)
+    return _move("reserve", claim, token, source, target, amount, at)
 
 
-def pay(claim: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+def pay(
+    claim: str, wallet: str, amount: int, token: str, at: float, owner: str | None = None
+) -> Transfer:
     """The claim's transaction is final: the money has left for the chain."""
-    return _move("pay", claim, token, in_flight_of(wallet), CHAIN, amount, at)
+    return _move("pay", claim, token, in_flight_of(wallet, owner), CHAIN, amount, at)
 
 
-def give_back(claim: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
-    """The claim can never land any more: its amount is claimable again."""
-    return _move("return", claim, token, in_flight_of(wallet), claimable_of(wallet), amount, at)
+def give_back(
+    claim: str, wallet: str, amount: int, token: str, at: float, owner: str | None = None
+) -> Transfer:
+    """The claim can never land any more: its amount is where it came from again."""
+    source, target = in_flight_of(wallet, owner), source_of(wallet, owner)
+    return _move("return", claim, token, source, target, amount, at)
 
 
 def recover(
-    claim: str, wallet: str, amount: int, claimable: int, token: str, at: float
+    claim: str,
+    wallet: str,
+    amount: int,
+    available: int,
+    token: str,
+    at: float,
+    owner: str | None = None,
 ) -> Transfer:
-    """A payment of ``amount`` that is final on chain, where ``claimable`` is there to book."""
-    known = min(amount, claimable)
-    sources = ((claimable_of(wallet), -known), (overpaid_of(wallet), known - amount))
+    """A payment of ``amount`` that is final on chain, where ``available`` is there to book."""
+    known = min(amount, available)
+    sources = ((source_of(wallet, owner), -known), (overpaid_of(wallet), known - amount))
     postings = (*((a, n) for a, n in sources if n), (CHAIN, amount))
     return Transfer("recover", claim, token, postings, at)
 
 
-def offset(ref: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
-    """Take what a wallet was paid too early from what it can claim now."""
-    return _move("offset", ref, token, claimable_of(wallet), overpaid_of(wallet), amount, at)
+def offset(
+    ref: str, wallet: str, amount: int, token: str, at: float, owner: str | None = None
+) -> Transfer:
+    """Take what a wallet was paid too early from what it would be paid now."""
+    return _move("offset", ref, token, source_of(wallet, owner), overpaid_of(wallet), amount, at)
 
 
 def _move(

@@ -289,9 +289,9 @@ async def claim_of(store: Store, job_id: str) -> str | None:
 
 
 async def test_a_transfer_is_booked_once(store: Store) -> None:
-    deposit = ledger.deposit("txid", "alice", 7, TOKEN, 5.0)
-    assert await store.write(books.post, deposit)
-    assert not await store.write(books.post, deposit)
+    grant = ledger.grant("again", "alice", 7, TOKEN, 5.0)
+    assert await store.write(books.post, grant)
+    assert not await store.write(books.post, grant)
     assert (await credit(store)).available == CREDIT + 7
 
 

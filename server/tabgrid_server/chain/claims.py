@@ -199,6 +199,8 @@ class Claim(msgspec.Struct, kw_only=True):
     #: chain. None for claims of a time before there were marks.
     seq: int | None = None
     marker: str | None = None
+    #: The user whose unused credit this gives back; None where the wallet earned it.
+    owner: str | None = None
     state: State = "reserved"
     txid: str | None = None
     signed: bytes | None = None

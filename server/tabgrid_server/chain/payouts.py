@@ -16,12 +16,15 @@ from ..settings import Settings
 from ..store import Store
 from .attesting import Attesting
 from .claims import Claim
+from .deposits import Till
 from .epochs import Epochs
 from .keys import KeyFileError
 from .refusals import ChainUnavailable, ClaimsPaused, SignerUnavailable
 from .rpc import Rpc, RpcError
 from .service import ClaimService
+from .till import open_till
 from .treasury import Treasury, TreasuryError, open_treasury
+from .watching import Watcher
 
 log = structlog.get_logger("tabgrid.payouts")
 
@@ -83,7 +86,7 @@ class Payouts:
         return self._epochs.problem if self._epochs is not None else ""
 
     def _claim_changed(self, claim: Claim) -> None:
-        if claim.state == "finalized":
+        if claim.state == "finalized" and claim.owner is None:
             self._paid(claim.amount)
 
     async def on_chain(self, txid: str) -> OnChain | None:
@@ -108,25 +111,28 @@ class Payouts:
         if not chain.rpc:
             return
         async with Rpc(chain.rpc) as rpc:
-            treasury = await self._open(rpc)
+            treasury, till = await self._open(rpc)
             self.mint, self._rpc = str(treasury.mint), rpc
             self._service = ClaimService(
                 self._store, rpc, treasury, chain, changed=self._claim_changed
             )
             self._attesting = Attesting(self._store, rpc, treasury, self._settings)
+            self._deposits = Watcher(self._store, rpc, till, chain.symbol, time.time)
             self._epochs = Epochs(self._store, rpc, treasury, chain, time.time)
             log.info("claims are open", treasury=str(treasury.account), mint=self.mint)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._service.run())
-                both.create_task(self._epochs.run())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._service.run())
+                tasks.create_task(self._epochs.run())
+                tasks.create_task(self._deposits.run())
 
-    async def _open(self, rpc: Rpc) -> Treasury:
-        """The treasury, once it can be used."""
+    async def _open(self, rpc: Rpc) -> tuple[Treasury, Till]:
+        """The treasury, once it can be used, and where deposits go."""
         while True:
             try:
                 treasury = await open_treasury(rpc, self._settings.chain, self._settings.data)
+                till = await open_till(rpc, treasury)
                 self._refused = ""
-                return treasury
+                return treasury, till
             except RpcError as error:
                 log.warning("chain not reachable; trying again", why=str(error))
             except SignerUnavailable as error:

@@ -17,6 +17,7 @@ from spl.token.constants import (
 )
 
 from ..api.schemas import Move, Step
+from .deposits import Holding, Seen
 from .transactions import LIGHTHOUSE
 
 PROGRAMS = {
@@ -57,6 +58,48 @@ def moves(before: Sequence[Any] | None, after: Sequence[Any] | None, mint: str) 
                 change[owner] = change.get(owner, 0) + sign * int(each.ui_token_amount.amount)
     moved = [Move(owner, amount) for owner, amount in change.items() if amount]
     return tuple(sorted(moved, key=lambda move: -move.amount))
+
+
+def seen(txid: str, found: Any) -> Seen:
+    """What solders' answer to getTransaction says of token accounts, as plain words.
+
+    Raises ``ValueError`` where it does not say all of it: an account that looks untouched
+    because its balance was left out would be a deposit lost.
+    """
+    sent, meta = found.transaction.transaction, found.transaction.meta
+    if not isinstance(sent, VersionedTransaction) or meta is None:
+        raise ValueError("it came without what it did")
+    before, after = meta.pre_token_balances, meta.post_token_balances
+    if before is None or after is None:
+        raise ValueError("it came without token balances")
+    message = sent.message
+    tables = getattr(message, "address_table_lookups", None)
+    loaded = meta.loaded_addresses
+    if tables and loaded is None:
+        raise ValueError("it came without the accounts of its look-up tables")
+    keys = [*message.account_keys, *(loaded.writable if loaded else ())]
+    keys += loaded.readonly if loaded else ()
+    return Seen(
+        txid=txid,
+        slot=found.slot,
+        at=found.block_time,
+        failed=meta.err is not None,
+        keys=tuple(str(key) for key in keys),
+        signers=signers(sent),
+        holdings=_holdings(keys, before, after),
+    )
+
+
+def _holdings(
+    keys: Sequence[Pubkey], before: Sequence[Any], after: Sequence[Any]
+) -> tuple[Holding, ...]:
+    amounts: dict[tuple[str, str, str, str], list[int]] = {}
+    for place, balances in enumerate((before, after)):
+        for each in balances:
+            who = (str(keys[each.account_index]), str(each.owner), str(each.mint))
+            held = amounts.setdefault((*who, str(each.program_id)), [0, 0])
+            held[place] += int(each.ui_token_amount.amount)
+    return tuple(Holding(*who, *held) for who, held in amounts.items())
 
 
 def _step(instruction: CompiledInstruction, keys: Sequence[Pubkey]) -> Step:

@@ -29,7 +29,8 @@ from solders.transaction_status import TransactionErrorInstructionError
 from ..api.schemas import Move, OnChain
 from . import reading
 from .claims import Status
-from .panics import is_foreign
+from .deposits import Seen
+from .panics import foreign, is_foreign
 from .tokens import Mint, TokenAccount, read_mint, token_account
 from .transport import NoAnswer, Transport, urls_of
 
@@ -86,10 +87,12 @@ class Lamports(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    """A final transaction that names an address."""
+    """A transaction that names an address; final unless it was asked for otherwise."""
 
     txid: str
     failed: bool
+    slot: int = 0
+    final: bool = True
 
 
 class Landed(msgspec.Struct, frozen=True):
@@ -246,19 +249,43 @@ class Rpc:
         return found[::-1]
 
     async def recent(
-        self, address: Pubkey, before: str | None = None, at_least: int = 0
+        self,
+        address: Pubkey,
+        before: str | None = None,
+        at_least: int = 0,
+        *,
+        final: bool = True,
     ) -> list[Named]:
-        """One page of final transactions that name ``address``, newest first; fewer than
-        ``SIGNATURES`` are the last page. ``before``: older than this one."""
+        """One page of transactions that name ``address``, newest first; fewer than
+        ``SIGNATURES`` are the last page. ``before``: older than this one. ``final``: only
+        those; else the confirmed ones too."""
         call = self._client.get_signatures_for_address(
             address,
             before=None if before is None else Signature.from_string(before),
             limit=SIGNATURES,
-            commitment=Finalized,
+            commitment=Finalized if final else Confirmed,
             min_context_slot=at_least or None,
         )
-        page = (await self._ask(call)).value
-        return [Named(str(each.signature), each.err is not None) for each in page]
+        return [
+            Named(
+                str(each.signature),
+                each.err is not None,
+                each.slot,
+                final or each.confirmation_status == Level.Finalized,
+            )
+            for each in (await self._ask(call)).value
+        ]
+
+    async def seen(self, txid: str) -> Seen | None:
+        """What a final transaction did to token accounts; None if the RPC does not have it."""
+        call = self._client.get_transaction(
+            Signature.from_string(txid), "base64", Finalized, max_supported_transaction_version=0
+        )
+        found = (await self._ask(call)).value
+        if found is None:
+            return None
+        with foreign(lambda why: RpcUnavailable(f"The RPC's {txid} cannot be read: {why}.")):
+            return reading.seen(txid, found)
 
     async def landed(self, txid: str) -> Landed | None:
         """A final transaction; None if the RPC does not have it."""

@@ -42,6 +42,7 @@ from .treasury import Treasury
 
 log = structlog.get_logger("tabgrid.claims")
 
+_PUT_OFF = "The wallet claimed what it earned first. Ask for the refund again."
 #: New figures between reading what is claimable and reserving it: jobs release meanwhile.
 RESERVE_TRIES = 5
 
@@ -100,15 +101,19 @@ class ClaimService:
         """Why no claim is paid right now, for people to read; "" while claims are paid."""
         return self._gate.paused
 
-    async def reserve(self, wallet: str) -> Claim:
+    async def reserve(self, wallet: str, owner: str | None = None) -> Claim:
         """A claim for all that ``wallet`` can claim; the one that awaits its signature, if any.
 
+        ``owner``: a refund instead, of all unused credit of this user that can go to ``wallet``.
         Raises ``ClaimRefused``, ``ClaimsPaused``, ``ChainUnavailable``.
         """
         lock = self._reserving.setdefault(wallet, asyncio.Lock())
         try:
             async with lock:
-                return self._open.unsigned(wallet) or await self._reserve(wallet)
+                waiting = self._open.unsigned(wallet)
+                if waiting is not None and waiting.owner == owner:
+                    return waiting
+                return await self._reserve(wallet, owner)
         finally:
             if not lock.locked():
                 self._reserving.pop(wallet, None)
@@ -151,7 +156,7 @@ class ClaimService:
         return known or await self._store.read(stored.get, claim_id)
 
     async def of_wallet(self, wallet: str) -> list[Claim]:
-        """Newest first."""
+        """Of what it earned, newest first."""
         return await self._store.read(stored.of_wallet, wallet)
 
     async def welcome(self, wallet: str) -> None:
@@ -170,24 +175,24 @@ class ClaimService:
 
     # --- reserving -----------------------------------------------------------------------
 
-    async def _reserve(self, wallet: str) -> Claim:
+    async def _reserve(self, wallet: str, owner: str | None) -> Claim:
         symbol = self._settings.symbol
         tries = 0
         while tries < RESERVE_TRIES:
-            at = await self._store.read(stored.position, wallet, symbol)
+            at = await self._store.read(stored.position, wallet, symbol, owner)
             if at.live is not None:
-                if (claim := await self._take_up(at.live)) is not None:
+                if (claim := await self._take_up(at.live, owner)) is not None:
                     return claim
                 continue
             if await self._behind_the_chain(wallet, at.seq):
                 continue
             if at.overpaid and at.claimable:
                 ref = new_id("offset", int(self._clock() * 1000), self._random(RANDOM))
-                await self._store.write(stored.offset, wallet, symbol, ref, self._clock())
+                await self._store.write(stored.offset, wallet, symbol, ref, self._clock(), owner)
                 continue
-            self._check_amount(at.claimable)
+            self._check_amount(at.claimable, owner)
             await self._gate.check(at.claimable)
-            prepared = await self._prepare(wallet, at.claimable, at.seq)
+            prepared = await self._prepare(wallet, at.claimable, at.seq, owner)
             if prepared is None:
                 continue
             try:
@@ -200,13 +205,25 @@ class ClaimService:
             return prepared
         raise ClaimRefused("What you can claim is changing right now; try again in a moment.")
 
-    async def _take_up(self, claim: Claim) -> Claim | None:
-        """The wallet's open claim, if it can still be signed; None if it is over now."""
+    async def _take_up(self, claim: Claim, owner: str | None) -> Claim | None:
+        """The wallet's open claim, if it can still be signed; None if it is over now.
+
+        Earnings go before refunds: whoever named a wallet for a refund could else keep its
+        owner from claiming, by never signing.
+        """
         self._open.take(claim)
+        if claim.state == "reserved" and claim.owner != owner and owner is None:
+            await self._open.decide(claim.id, c.Refused(_PUT_OFF))
+            return None
         if claim.state != "reserved":
             raise ClaimRefused(
                 "Your last claim is still on its way. Claim the rest once it is final, in less "
                 "than a minute."
+            )
+        if claim.owner != owner and self._clock() < claim.expires_at:
+            raise ClaimRefused(
+                "Another payment to this wallet awaits its signature. Sign it, or try again in "
+                "two minutes."
             )
         if self._clock() < claim.expires_at:
             return claim
@@ -244,22 +261,24 @@ class ClaimService:
         except RpcError as error:
             raise ChainUnavailable from error
 
-    def _check_amount(self, amount: int) -> None:
+    def _check_amount(self, amount: int, owner: str | None) -> None:
         least, decimals = self._settings.claim_minimum, self._settings.decimals
         if amount < least:
             shown = f"{least / 10**decimals:.{decimals}f}".rstrip("0").rstrip(".")
+            what, unit = ("claim", "claim") if owner is None else ("give back", "refund")
             raise ClaimRefused(
-                f"There is too little to claim: a claim is for at least {shown} "
+                f"There is too little to {what}: a {unit} is for at least {shown} "
                 f"{self._settings.symbol}."
             )
 
-    async def _prepare(self, wallet: str, amount: int, seq: int) -> Claim | None:
+    async def _prepare(self, wallet: str, amount: int, seq: int, owner: str | None) -> Claim | None:
         """A claim that would succeed now; None if payment ``seq`` was on chain and is booked.
 
         Raises ``ClaimRefused``, ``ChainUnavailable``.
         """
         now = self._clock()
-        claim_id = new_id("claim", int(now * 1000), self._random(RANDOM))
+        kind = "claim" if owner is None else "refund"
+        claim_id = new_id(kind, int(now * 1000), self._random(RANDOM))
         try:
             blockhash = await self._rpc.blockhash()
             fee = await self._treasury.keeps(self._rpc, amount)
@@ -291,6 +310,7 @@ class ClaimService:
             expires_at=now + c.SIGN_WITHIN_S,
             seq=seq,
             marker=str(terms.marker.address),
+            owner=owner,
         )
 
     async def _simulate(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from .bulk import fetch
 from .records import Record
@@ -72,9 +72,10 @@ _RULES = {
     "what is in flight is the claims without an end": """
         SELECT account FROM (
             SELECT account, token, amount FROM balances
-            WHERE substr(account, 1, 5) = 'node:' AND account LIKE '%:in_flight'
+            WHERE substr(account, 1, 5) IN ('node:', 'user:') AND account LIKE '%:in_flight'
             UNION ALL
-            SELECT 'node:' || c.wallet || ':in_flight', c.token, -c.amount FROM claims c
+            SELECT CASE WHEN c.owner IS NULL THEN 'node:' || c.wallet ELSE 'user:' || c.owner END
+                   || ':in_flight', c.token, -c.amount FROM claims c
             JOIN transfers t ON t.kind = 'reserve' AND t.ref = c.id
             WHERE NOT EXISTS (SELECT 1 FROM transfers e
                               WHERE e.kind IN ('pay', 'return') AND e.ref = c.id)
@@ -86,10 +87,53 @@ _RULES = {
         SELECT c.id FROM claims c
         LEFT JOIN transfers t ON t.kind IN ('pay', 'recover') AND t.ref = c.id
         WHERE (c.state = 'finalized') <> (t.id IS NOT NULL)""",
+    "each deposit is booked, and no others": """
+        SELECT txid FROM (
+            SELECT d.txid FROM deposits d
+            LEFT JOIN transfers t ON t.kind = 'deposit' AND t.ref = d.txid
+            LEFT JOIN postings p ON p.transfer_id = t.id AND p.account = 'system:chain'
+            WHERE coalesce(-p.amount, 0) <> CASE
+                WHEN d.state IN ('credited', 'unassigned') THEN d.amount ELSE 0 END
+            UNION ALL
+            SELECT t.ref FROM transfers t LEFT JOIN deposits d ON d.txid = t.ref
+            WHERE t.kind IN ('deposit', 'assign') AND d.txid IS NULL
+        ) AS both_ways""",
+    "each deposit is credited to its owner": """
+        SELECT d.txid FROM deposits d
+        LEFT JOIN transfers t ON t.kind IN ('deposit', 'assign') AND t.ref = d.txid
+        LEFT JOIN postings p ON p.transfer_id = t.id AND p.account = 'user:' || d.owner || ':credit'
+        WHERE d.owner IS NOT NULL GROUP BY d.txid, d.amount
+        HAVING coalesce(sum(p.amount), 0) <> d.amount""",
+    "what is unassigned is the deposits of nobody": """
+        SELECT token FROM (
+            SELECT token, amount FROM balances WHERE account = 'system:unassigned'
+            UNION ALL
+            SELECT token, -amount FROM deposits WHERE state = 'unassigned'
+        ) AS both_sides GROUP BY token HAVING sum(amount) <> 0""",
     "a claim is paid or returned, never both": """
         SELECT ref FROM transfers WHERE kind IN ('pay', 'return')
         GROUP BY ref HAVING count(*) > 1""",
 }
+
+
+#: Credit that was given is spent first (see ``chain.deposits.refundable``), so of a user's credit
+#: what they paid in, less what went back, is owed.
+_OWED = """
+    SELECT token, sum(amount) FROM (
+        SELECT token, amount FROM balances
+        WHERE substr(account, 1, 5) = 'node:' OR account = 'system:unassigned'
+           OR (substr(account, 1, 5) = 'user:' AND account LIKE '%:in_flight')
+        UNION ALL
+        SELECT d.token, CASE WHEN coalesce(b.amount, 0) < d.amount - coalesce(r.amount, 0)
+               THEN coalesce(b.amount, 0) ELSE d.amount - coalesce(r.amount, 0) END
+        FROM (SELECT owner, token, sum(amount) AS amount FROM deposits
+              WHERE owner IS NOT NULL GROUP BY owner, token) AS d
+        LEFT JOIN (SELECT owner, token, sum(amount) AS amount FROM claims
+                   WHERE owner IS NOT NULL AND state NOT IN ('failed', 'expired')
+                   GROUP BY owner, token) AS r ON r.owner = d.owner AND r.token = d.token
+        LEFT JOIN (SELECT token, account, amount FROM balances) AS b
+               ON b.account = 'user:' || d.owner || ':credit' AND b.token = d.token
+    ) AS owed GROUP BY token"""
 
 
 class Finding(Record, frozen=True, kw_only=True):
@@ -110,14 +154,9 @@ def findings(connection: Connection) -> list[Finding]:
 
 
 def owed(connection: Connection) -> dict[str, int]:
-    """What nodes have earned and was not paid on chain, by token."""
-    rows = connection.execute(
-        text(
-            "SELECT token, sum(amount) FROM balances"
-            " WHERE substr(account, 1, 5) = 'node:' GROUP BY token"
-        )
-    )
-    return {token: int(amount) for token, amount in rows}
+    """What the treasury must be able to pay, by token: what nodes earned and was not paid on
+    chain, what users paid in and have not used, and what came for nobody yet."""
+    return {token: int(amount) for token, amount in fetch(connection, _OWED)}
 
 
 def _forged(connection: Connection) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from .. import ledger
 from ..chain.claims import OVER, SIGN_WITHIN_S, TRANSITIONS, Claim, State
-from . import breaker
+from . import breaker, deposits
 from . import ledger as stored_ledger
 from .breaker import Caps
 from .errors import Conflict
@@ -35,10 +35,11 @@ _SELECT = select(
 
 
 class Position(Record, frozen=True, kw_only=True):
-    """Where a wallet stands before it claims.
+    """Where a wallet stands before it is paid.
 
-    ``overpaid``: base units that it was paid beyond what these books know of. ``seq``: the
-    number of its next payment. ``live``: its claim that is not over.
+    ``claimable``: of its earnings; for a refund, of the user's unused credit. ``overpaid``:
+    base units that it was paid beyond what these books know of. ``seq``: the number of its
+    next payment. ``live``: its claim that is not over.
     """
 
     claimable: int
@@ -56,25 +57,39 @@ class Mark(Record, frozen=True, kw_only=True):
     marker: str
 
 
-def position(connection: Connection, wallet: str, token: str) -> Position:
+def position(connection: Connection, wallet: str, token: str, owner: str | None = None) -> Position:
+    """``owner``: of the credit that a refund to ``wallet`` would give back."""
     mine = (claims.c.wallet == wallet, claims.c.token == token)
     paid = select(func.max(claims.c.seq)).where(*mine, claims.c.state == "finalized")
     last = connection.execute(paid).scalar()
     row = connection.execute(_SELECT.where(*mine, claims.c.state.in_(OPEN)).limit(1)).first()
     return Position(
-        claimable=stored_ledger.balance(connection, ledger.claimable_of(wallet), token),
+        claimable=_payable(connection, wallet, token, owner),
         overpaid=-stored_ledger.balance(connection, ledger.overpaid_of(wallet), token),
         seq=0 if last is None else last + 1,
         live=None if row is None else _claim(row),
     )
 
 
-def offset(connection: Connection, wallet: str, token: str, ref: str, at: float) -> None:
-    """Take what ``wallet`` was paid too early from what it can claim."""
-    stands = position(connection, wallet, token)
+def _payable(connection: Connection, wallet: str, token: str, owner: str | None) -> int:
+    if owner is None:
+        return stored_ledger.balance(connection, ledger.claimable_of(wallet), token)
+    return deposits.share_of(connection, owner, wallet, token)
+
+
+def offset(
+    connection: Connection,
+    wallet: str,
+    token: str,
+    ref: str,
+    at: float,
+    owner: str | None = None,
+) -> None:
+    """Take what ``wallet`` was paid too early from what it would be paid now."""
+    stands = position(connection, wallet, token, owner)
     amount = min(stands.claimable, stands.overpaid)
     if amount:
-        stored_ledger.post(connection, ledger.offset(ref, wallet, amount, token, at))
+        stored_ledger.post(connection, ledger.offset(ref, wallet, amount, token, at, owner))
 
 
 def reserve(connection: Connection, claim: Claim) -> None:
@@ -84,14 +99,17 @@ def reserve(connection: Connection, claim: Claim) -> None:
     then a new one must be made, so that a claim is always for all, and each job in one claim.
     ``Conflict`` too where the wallet has another claim under way, or paid with this number.
     """
-    wallet, token = claim.wallet, claim.token
-    transfer = ledger.reserve(claim.id, wallet, claim.amount, token, claim.created_at)
+    wallet, token, owner = claim.wallet, claim.token, claim.owner
+    if owner is not None and deposits.share_of(connection, owner, wallet, token) < claim.amount:
+        raise Conflict("Less can go back than a moment ago.")
+    transfer = ledger.reserve(claim.id, wallet, claim.amount, token, claim.created_at, owner)
     stored_ledger.post(connection, transfer)
-    if stored_ledger.balance(connection, ledger.claimable_of(wallet), token):
+    if owner is None and _payable(connection, wallet, token, None):
         raise Conflict("More has become claimable meanwhile.")
     connection.execute(insert(claims).values(_claim_row(claim)))
     connection.execute(insert(claim_attempts).values(_attempt_row(claim)))
-    stored_ledger.mark_claimed(connection, wallet, token, claim.id)
+    if owner is None:
+        stored_ledger.mark_claimed(connection, wallet, token, claim.id)
 
 
 def cosign(connection: Connection, claim: Claim, caps: Caps) -> Literal["moved", "lost", "tripped"]:
@@ -109,8 +127,9 @@ def recover(connection: Connection, claim: Claim) -> bool:
     ``claim`` is finalized. False, and nothing is kept, if it is known as paid, or open (then
     following it will book it).
     """
-    query = select(claims.c.state).where(claims.c.id == claim.id).with_for_update()
-    state = connection.execute(query).scalar()
+    query = select(claims.c.state, claims.c.owner).where(claims.c.id == claim.id)
+    known = connection.execute(query.with_for_update()).one_or_none()
+    state, owner = (None, None) if known is None else known
     if state == "finalized" or state in OPEN:
         return False
     if state is None:
@@ -120,10 +139,10 @@ def recover(connection: Connection, claim: Claim) -> bool:
     else:
         _correct(connection, claim)
     wallet, token, at = claim.wallet, claim.token, claim.updated_at
-    claimable = stored_ledger.balance(connection, ledger.claimable_of(wallet), token)
-    transfer = ledger.recover(claim.id, wallet, claim.amount, claimable, token, at)
+    available = stored_ledger.balance(connection, ledger.source_of(wallet, owner), token)
+    transfer = ledger.recover(claim.id, wallet, claim.amount, available, token, at, owner)
     stored_ledger.post(connection, transfer)
-    if claim.amount >= claimable:
+    if owner is None and claim.amount >= available:
         stored_ledger.mark_claimed(connection, wallet, token, claim.id)
     return True
 
@@ -225,10 +244,20 @@ def open_claims(connection: Connection) -> list[Claim]:
     return _claims(connection.execute(query))
 
 
-def of_wallet(connection: Connection, wallet: str, limit: int = 100) -> list[Claim]:
-    """Newest first."""
+def of_owner(connection: Connection, owner: str, limit: int = 100) -> list[Claim]:
+    """Refunds of this user's credit, newest first."""
     query = (
-        _SELECT.where(claims.c.wallet == wallet)
+        _SELECT.where(claims.c.owner == owner)
+        .order_by(claims.c.created_at.desc(), claims.c.id.desc())
+        .limit(limit)
+    )
+    return _claims(connection.execute(query))
+
+
+def of_wallet(connection: Connection, wallet: str, limit: int = 100) -> list[Claim]:
+    """Of what it earned, newest first."""
+    query = (
+        _SELECT.where(claims.c.wallet == wallet, claims.c.owner.is_(None))
         .order_by(claims.c.created_at.desc(), claims.c.id.desc())
         .limit(limit)
     )
@@ -236,7 +265,7 @@ def of_wallet(connection: Connection, wallet: str, limit: int = 100) -> list[Cla
 
 
 def _book(connection: Connection, claim: Claim) -> None:
-    facts = (claim.id, claim.wallet, claim.amount, claim.token, claim.updated_at)
+    facts = (claim.id, claim.wallet, claim.amount, claim.token, claim.updated_at, claim.owner)
     if claim.state == "finalized":
         stored_ledger.post(connection, ledger.pay(*facts))
         return

@@ -14,7 +14,7 @@ from .. import ledger
 from ..ledger import AccountKey, Transfer
 from .bulk import Bulk, Lookup, Row, fetch
 from .records import Credit, Release, WalletSummary
-from .tables import balances, claims, earnings, postings, transfers
+from .tables import balances, claims, deposits, earnings, postings, transfers
 
 _INSERT_TRANSFERS = Bulk(transfers.insert())
 _INSERT_POSTINGS = Bulk(postings.insert())
@@ -109,11 +109,35 @@ def balance(connection: Connection, account: str, token: str) -> int:
 
 
 def credit(connection: Connection, owner: str, token: str) -> Credit:
-    """An owner's money. Spent is what was granted and is no longer there."""
+    """An owner's money. Spent is what came in, did not go back, and is no longer there."""
     available = balance(connection, ledger.credit_of(owner), token)
     held = balance(connection, ledger.hold_of(owner), token)
     granted = -balance(connection, ledger.grants_of(owner), token)
-    return Credit(available=available, held=held, spent=granted - available - held)
+    deposited, refunded = _deposited(connection, owner, token), _refunded(connection, owner, token)
+    in_flight = balance(connection, ledger.in_flight_of("", owner), token)
+    spent = granted + deposited - refunded - in_flight - available - held
+    return Credit(
+        available=available,
+        held=held,
+        spent=spent,
+        deposited=deposited,
+        refunded=refunded,
+        in_flight=in_flight,
+    )
+
+
+def _deposited(connection: Connection, owner: str, token: str) -> int:
+    query = select(func.coalesce(func.sum(deposits.c.amount), 0)).where(
+        deposits.c.owner == owner, deposits.c.token == token
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def _refunded(connection: Connection, owner: str, token: str) -> int:
+    query = select(func.coalesce(func.sum(claims.c.amount), 0)).where(
+        claims.c.owner == owner, claims.c.token == token, claims.c.state == "finalized"
+    )
+    return int(connection.execute(query).scalar_one())
 
 
 def wallet_summary(connection: Connection, address: str, token: str) -> WalletSummary:
@@ -149,7 +173,7 @@ def _paid(connection: Connection, address: str, token: str) -> int:
             transfers,
             transfers.c.kind.in_(("pay", "recover")) & (transfers.c.ref == claims.c.id),
         )
-        .where(claims.c.wallet == address, claims.c.token == token)
+        .where(claims.c.wallet == address, claims.c.token == token, claims.c.owner.is_(None))
     )
     return int(connection.execute(query).scalar_one())
 

@@ -140,11 +140,14 @@ class ApiKey(Record, frozen=True, kw_only=True):
 
 
 class Credit(Record, frozen=True, kw_only=True):
-    """An owner's money in one token."""
+    """An owner's money in one token. ``in_flight``: in refunds that are under way."""
 
     available: int
     held: int
     spent: int
+    deposited: int = 0
+    refunded: int = 0
+    in_flight: int = 0
 
 
 class Session(Record, frozen=True, kw_only=True):

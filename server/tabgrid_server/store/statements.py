@@ -64,10 +64,11 @@ def accounts_of_wallet(wallet: str) -> tuple[Account, ...]:
 
 
 def accounts_of_owner(owner: str) -> tuple[Account, ...]:
-    """A key's money: what can be spent, and what is held for jobs that are under way."""
+    """A key's money: what can be spent, and what is held for jobs and refunds under way."""
     return (
         Account(name="credit", of=ledger.credit_of(owner)),
         Account(name="held", of=ledger.hold_of(owner)),
+        Account(name="in_flight", of=ledger.in_flight_of("", owner)),
     )
 
 
@@ -164,7 +165,11 @@ def _mine(account: Account) -> tuple[ColumnElement[bool], ...]:
         paid = (
             select(transfers.c.id)
             .join(claims, transfers.c.ref == claims.c.id)
-            .where(claims.c.wallet == account.wallet, transfers.c.kind.in_(PAYING))
+            .where(
+                claims.c.wallet == account.wallet,
+                claims.c.owner.is_(None),  # a refund is not earned
+                transfers.c.kind.in_(PAYING),
+            )
         )
         mine += (postings.c.transfer_id.in_(paid),)
     return mine

@@ -14,7 +14,8 @@ _EARNED = text(
 )
 _PAID = text(
     "SELECT c.token, sum(c.amount) FROM claims c"
-    " JOIN transfers t ON t.kind IN ('pay', 'recover') AND t.ref = c.id GROUP BY c.token"
+    " JOIN transfers t ON t.kind IN ('pay', 'recover') AND t.ref = c.id"
+    " WHERE c.owner IS NULL GROUP BY c.token"
 )
 _COUNT = text(
     "SELECT count(*) FROM jobs"

@@ -350,8 +350,17 @@ claims = Table(
     Column("signed_at", Double),
     # When the rent of the mark was seen to be given back.
     Column("unmarked_at", Double),
+    # The user whose unused credit this gives back; null where the wallet earned it.
+    Column("owner", Text),
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_claims_wallet", "wallet", "created_at"),
+    Index(
+        "ix_claims_owner",
+        "owner",
+        "created_at",
+        sqlite_where=text("owner IS NOT NULL"),
+        postgresql_where=text("owner IS NOT NULL"),
+    ),
     Index("ix_claims_state", "state", "updated_at"),
     # A wallet has one claim under way, so that each knows its number …
     Index(
@@ -429,4 +438,61 @@ claim_attempts = Table(
         sqlite_where=text(_LIVE),
         postgresql_where=text(_LIVE),
     ),
+)
+
+#: Deposits that users mean to make: each has a reference by which its payment is known.
+deposit_requests = Table(
+    "deposit_requests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("reference", Text, nullable=False, unique=True),
+    # Null: any amount. It is only what was asked for; what comes is credited.
+    Column("amount", BigInteger),
+    # Where a refund goes instead of the account that paid.
+    Column("wallet", Text),
+    Column("created_at", Double, nullable=False),
+    CheckConstraint("amount > 0", name="amount"),
+    Index("ix_deposit_requests_owner", "owner", "created_at"),
+    Index("ix_deposit_requests_created_at", "created_at"),
+)
+
+#: What transactions brought to the treasury's account, and whose it is.
+deposits = Table(
+    "deposits",
+    metadata,
+    # This is what makes a transaction be credited once, whatever it names.
+    Column("txid", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("owner", Text),
+    Column("request", Text, ForeignKey("deposit_requests.id")),
+    Column("payer", Text),
+    Column("refund_to", Text),
+    Column("slot", BigInteger, nullable=False),
+    # Time of its block, and when it was booked here.
+    Column("at", Double, nullable=False),
+    Column("booked_at", Double, nullable=False),
+    CheckConstraint("state IN ('credited', 'unassigned', 'refill', 'unread')", name="state"),
+    CheckConstraint("(owner IS NOT NULL) = (state = 'credited')", name="owner"),
+    CheckConstraint("amount > 0 OR state = 'unread'", name="amount"),
+    Index("ix_deposits_owner", "owner", "slot"),
+    Index("ix_deposits_request", "request"),
+    Index(
+        "ix_deposits_open",
+        "slot",
+        sqlite_where=text("owner IS NULL"),
+        postgresql_where=text("owner IS NULL"),
+    ),
+)
+
+#: Up to where the signatures of an account were looked at.
+watched = Table(
+    "watched",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("txid", Text, nullable=False),
+    Column("slot", BigInteger, nullable=False),
 )

@@ -218,7 +218,10 @@ class Methods:
             raise RpcError(LAGGING, "Minimum context slot has not been reached")
         records = self.machine.records_of(_key(params, 0))
         names = [record.signature for record in records]
-        start = names.index(options["before"]) + 1 if options.get("before") in names else 0
+        before = options.get("before")
+        if before and self.machine.record(before) is None:
+            return []  # as Agave's blockstore does for one that it does not have
+        start = names.index(before) + 1 if before in names else 0
         end = names.index(options["until"]) if options.get("until") in names else len(names)
         rows = [r for r in records[start:end] if r.slot <= highest]
         return [views.signature(self.machine, record) for record in rows[:limit]]
