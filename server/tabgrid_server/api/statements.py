@@ -39,7 +39,7 @@ class WalletStatementQuery(Body, frozen=True):
 class KeyStatementQuery(Body, frozen=True):
     limit: Limit = 100
     before: Number | None = None
-    account: Literal["credit", "held"] | None = None
+    account: Literal["credit", "held", "in_flight"] | None = None
     ref: Reference | None = None
 
 

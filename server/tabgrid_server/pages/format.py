@@ -117,6 +117,7 @@ ACCOUNTS = {
 KINDS = {
     "grant": "Credit given",
     "deposit": "Deposit",
+    "assign": "Deposit assigned",
     "hold": "Held for a job",
     "settle": "Job settled",
     "refund": "Job refunded",

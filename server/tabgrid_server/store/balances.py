@@ -59,7 +59,7 @@ def _paid(token: str) -> Select[tuple[str, int]]:
             transfers,
             transfers.c.kind.in_(("pay", "recover")) & (transfers.c.ref == claims.c.id),
         )
-        .where(claims.c.token == token)
+        .where(claims.c.token == token, claims.c.owner.is_(None))
         .group_by(claims.c.wallet)
     )
 
