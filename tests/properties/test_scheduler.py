@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 from tabgrid_server.scheduler import (
     AssignJob,
     AttemptFailed,
+    AuditSubmitted,
     CancelLease,
     FailJob,
     JobCancelled,
@@ -41,30 +42,45 @@ class Lives(RuleBasedStateMachine):
     nodes: Bundle[str] = Bundle("nodes")
     jobs: Bundle[str] = Bundle("jobs")
 
-    @initialize(attempts=st.integers(1, 4), strikes=st.integers(1, 3))
-    def start(self, attempts: int, strikes: int) -> None:
+    @initialize(attempts=st.integers(1, 4), strikes=st.integers(1, 3), places=st.integers(0, 2))
+    def start(self, attempts: int, strikes: int, places: int) -> None:
         numbers = count()
-        policy = Policy(attempts=attempts, strikes=strikes)
+        policy = Policy(attempts=attempts, strikes=strikes, audit_places=places)
         self.scheduler = Scheduler(policy, lambda: f"lease-{next(numbers)}")
         self.now = 0.0
         self.ids = count()
         self.live: dict[str, str] = {}  # lease -> job, as the nodes believe
         self.open: set[str] = set()  # jobs that we owe an end
+        self.audited: dict[str, tuple[str, frozenset[str]]] = {}  # audit -> not by these
 
     def tell(self, event: object) -> None:
         for instruction in self.scheduler.handle(event, self.now):  # type: ignore[arg-type]
             if isinstance(instruction, AssignJob):
                 assert instruction.job in self.open
+                self.look_at_auditor(instruction)
                 self.live[instruction.lease] = instruction.job
             elif isinstance(instruction, CancelLease):
                 del self.live[instruction.lease]
             elif isinstance(instruction, FailJob):
                 self.open.remove(instruction.job)
 
-    @rule(target=nodes, reference=st.booleans(), wallet=st.sampled_from(["w1", "w2"]))
-    def join(self, reference: bool, wallet: str) -> str:
+    def look_at_auditor(self, told: AssignJob) -> None:
+        if told.job in self.audited:
+            wallet, not_on = self.audited[told.job]
+            node = self.scheduler.nodes[told.node]
+            assert node.reference
+            assert node.wallet != wallet, "audits himself"
+            assert node.device_class not in not_on
+
+    @rule(
+        target=nodes,
+        reference=st.booleans(),
+        wallet=st.sampled_from(["w1", "w2"]),
+        device_class=st.sampled_from(["cpu", "gpu"]),
+    )
+    def join(self, reference: bool, wallet: str, device_class: str) -> str:
         node = f"node-{next(self.ids)}"
-        self.tell(NodeJoined(node, wallet, frozenset({"text"}), reference))
+        self.tell(NodeJoined(node, wallet, frozenset({"text"}), reference, device_class))
         return node
 
     @rule(
@@ -106,6 +122,21 @@ class Lives(RuleBasedStateMachine):
         for job in made:
             self.open.add(job)
             self.tell(JobSubmitted(job, owner, "text", digest, units))
+        return multiple(*made)
+
+    @rule(
+        target=jobs,
+        wallet=st.sampled_from(["w1", "w2", "w3"]),
+        digest=st.sampled_from(DIGESTS),
+        not_on=st.frozensets(st.sampled_from(["cpu", "gpu"]), max_size=1),
+        copies=st.integers(1, 3),
+    )
+    def audit(self, wallet: str, digest: str, not_on: frozenset[str], copies: int) -> object:
+        made = [f"audit-{next(self.ids)}" for _ in range(copies)]
+        for job in made:
+            self.open.add(job)
+            self.audited[job] = (wallet, not_on)
+            self.tell(AuditSubmitted(job, "text", digest, 10, wallet, not_on))
         return multiple(*made)
 
     @rule(job=consumes(jobs))

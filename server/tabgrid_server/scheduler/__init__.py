@@ -7,6 +7,7 @@ owns the only instance, feeds it from sockets and requests, and carries out what
 from .core import Scheduler
 from .events import (
     AttemptFailed,
+    AuditSubmitted,
     Event,
     JobCancelled,
     JobSubmitted,
@@ -24,6 +25,7 @@ from .policy import Policy
 __all__ = [
     "AssignJob",
     "AttemptFailed",
+    "AuditSubmitted",
     "CancelLease",
     "Event",
     "FailJob",

@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from typing import Any, Literal
 
 from . import events as e
+from .audits import Audits
 from .free import FreeNodes
 from .instructions import AssignJob, CancelLease, FailJob, Instruction
 from .policy import Policy
@@ -32,6 +33,7 @@ class Scheduler:
         self._queues: dict[tuple[str, str], FairQueue] = {}
         self._waiting: dict[tuple[str, str], int] = {}
         self._free = FreeNodes()
+        self._audits = Audits()
         self._alarms: list[tuple[float, int, Literal["lease", "hedge", "rest"], str]] = []
         self._alarm_count = 0
         self._out: list[Instruction] = []
@@ -42,6 +44,7 @@ class Scheduler:
             e.NodeDraining: self._node_draining,
             e.NodeLeft: self._node_left,
             e.JobSubmitted: self._job_submitted,
+            e.AuditSubmitted: self._audit_submitted,
             e.JobCancelled: self._job_cancelled,
             e.ResultAccepted: self._result_accepted,
             e.AttemptFailed: self._attempt_failed,
@@ -64,7 +67,12 @@ class Scheduler:
 
     @property
     def running(self) -> int:
-        return len(self.jobs) - self.queued
+        return len(self.jobs) - self.queued - self.audits
+
+    @property
+    def audits(self) -> int:
+        """Waiting and running."""
+        return len(self._audits) + len(self._audits.running)
 
     def waiting_for(self, grid: str, digest: str) -> int:
         return self._waiting.get((grid, digest), 0)
@@ -78,7 +86,9 @@ class Scheduler:
     def _node_joined(self, event: e.NodeJoined, now: float) -> None:
         if event.node in self.nodes:
             raise ValueError(f"node {event.node} joined twice")
-        self.nodes[event.node] = Node(event.node, event.wallet, event.grids, event.reference)
+        self.nodes[event.node] = Node(
+            event.node, event.wallet, event.grids, event.reference, event.device_class
+        )
 
     def _node_ready(self, event: e.NodeReady, now: float) -> None:
         node = self.nodes[event.node]
@@ -118,6 +128,16 @@ class Scheduler:
         self.jobs[job.id] = job
         if not self._assign(job, now):
             self._enqueue(job).push(job.owner, job.id, job.units)
+
+    def _audit_submitted(self, event: e.AuditSubmitted, now: float) -> None:
+        if event.audit in self.jobs:
+            raise ValueError(f"audit {event.audit} was submitted twice")
+        audit = Job(event.audit, "", event.grid, event.digest, event.units)
+        audit.not_wallet = event.wallet
+        audit.not_device_classes = event.not_device_classes
+        self.jobs[audit.id] = audit
+        if not self._assign(audit, now):
+            self._audits.put(audit)
 
     def _job_cancelled(self, event: e.JobCancelled, now: float) -> None:
         job = self.jobs.get(event.job)
@@ -163,16 +183,38 @@ class Scheduler:
         if job.attempts >= self.policy.attempts:
             self._fail(job, now)
         elif not self._assign(job, now):
+            self._wait_again(job)
+
+    def _wait_again(self, job: Job) -> None:
+        if job.is_audit:
+            self._audits.put(job)
+        else:
             self._enqueue(job).push_front(job.owner, job.id)
 
     # --- leases -----------------------------------------------------------------------
 
     def _assign(self, job: Job, now: float) -> bool:
-        node = self._free.take(job.grid, job.digest, job.avoid)
+        if job.is_audit:
+            node = self._free.take_for_audit(job, self.policy.audit_places)
+        else:
+            node = self._free.take(job.grid, job.digest, job.avoid)
+            if node is None:
+                node = self._preempt(job)
         if node is None:
             return False
         self._lease(job, node, now)
         return True
+
+    def _preempt(self, job: Job) -> Node | None:
+        """Call an audit off, so that its place is free for a user. It waits for another time."""
+        lease = self._audits.to_preempt(job, self._free.all_keys)
+        if lease is None:
+            return None
+        self._end_lease(lease.id)
+        self._out.append(CancelLease(lease.node.id, lease.id, "A user needs this node."))
+        lease.job.attempts -= 1
+        self._audits.put(lease.job)
+        return lease.node
 
     def _lease(self, job: Job, node: Node, now: float) -> None:
         expected = OVERHEAD_S + job.units / node.speeds[job.digest]
@@ -182,10 +224,13 @@ class Scheduler:
         job.leases.append(lease.id)
         node.leases.add(lease.id)
         self.leases[lease.id] = lease
+        if job.is_audit:
+            node.audits += 1
+            self._audits.running[lease.id] = lease
         if node.free:
             self._free.put(node)
         hedge_at = now + self.policy.hedge_after(expected)
-        if hedge_at < lease.expires:
+        if hedge_at < lease.expires and not job.is_audit:
             self._alarm(hedge_at, "hedge", lease.id)
         self._alarm(lease.expires, "lease", lease.id)
         self._out.append(AssignJob(node.id, job.id, lease.id, seconds, job.attempts))
@@ -194,6 +239,8 @@ class Scheduler:
         lease = self.leases.pop(lease_id)
         lease.job.leases.remove(lease_id)
         lease.node.leases.discard(lease_id)
+        if self._audits.running.pop(lease_id, None) is not None:
+            lease.node.audits -= 1
         return lease
 
     def _release(self, node: Node, now: float) -> None:
@@ -217,6 +264,8 @@ class Scheduler:
             job = self._pop(key)
             if job is not None:
                 return job
+        if node.reference and node.audits < self.policy.audit_places:
+            return self._audits.next_for(node, self._free.keys(node))
         return None
 
     def _pop(self, key: tuple[str, str]) -> Job | None:
@@ -289,6 +338,9 @@ class Scheduler:
         return queue
 
     def _dequeue(self, job: Job) -> None:
+        if job.is_audit:
+            self._audits.remove(job)
+            return
         job.waiting = False
         self._waiting[(job.grid, job.digest)] -= 1
 
@@ -305,11 +357,19 @@ class Scheduler:
             assert len(job.leases) <= 2
             assert all(lease in self.leases for lease in job.leases)
             assert job.waiting == (job.state == "queued")
-            if job.waiting:
+            if job.waiting and not job.is_audit:
                 key = (job.grid, job.digest)
                 waiting[key] = waiting.get(key, 0) + 1
         assert waiting == {key: n for key, n in self._waiting.items() if n}
+        assert {a.id for a in self._audits} == {
+            job.id for job in self.jobs.values() if job.is_audit and job.waiting
+        }
+        for lease in self.leases.values():
+            assert (lease.id in self._audits.running) == lease.job.is_audit
+            assert not lease.job.is_audit or lease.node.reference
         for node in self.nodes.values():
+            assert node.audits == sum(self.leases[id].job.is_audit for id in node.leases)
+            assert node.audits <= self.policy.audit_places
             assert all(lease in self.leases for lease in node.leases)
             assert self._free.contains(node) == node.free
             for key in self._free.keys(node):

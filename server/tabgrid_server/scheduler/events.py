@@ -17,8 +17,10 @@ class NodeJoined(_Event, frozen=True):
     node: str
     wallet: str
     grids: frozenset[str]
-    #: The operator's own nodes yield to volunteers while any of those is free.
+    #: The operator's own nodes yield to volunteers while any of those is free, and audit.
     reference: bool = False
+    #: What it computes with; a second audit is done with something else.
+    device_class: str = ""
 
 
 class NodeReady(_Event, frozen=True):
@@ -49,6 +51,22 @@ class JobSubmitted(_Event, frozen=True):
     grid: str
     digest: str
     units: int
+
+
+class AuditSubmitted(_Event, frozen=True):
+    """A job that was answered is to be run again by a reference, when no user needs it.
+
+    Ends like any other: ``ResultAccepted``, ``AttemptFailed``, ``JobCancelled``.
+    """
+
+    audit: str
+    grid: str
+    digest: str
+    units: int
+    #: Whose answer it is: nobody audits himself.
+    wallet: str
+    #: What other references audited it with.
+    not_device_classes: frozenset[str] = frozenset()
 
 
 class JobCancelled(_Event, frozen=True):
@@ -84,6 +102,7 @@ Event = (
     | NodeDraining
     | NodeLeft
     | JobSubmitted
+    | AuditSubmitted
     | JobCancelled
     | ResultAccepted
     | AttemptFailed

@@ -6,9 +6,9 @@ line that is asked only when the first is empty.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
-from .state import Node
+from .state import Job, Node
 
 Key = tuple[str, str]
 
@@ -32,6 +32,11 @@ class FreeNodes:
         self.remove(node)
         for key in self._keys.pop(node.id, ()):
             self._holders[key] -= 1
+
+    @property
+    def all_keys(self) -> Mapping[str, tuple[Key, ...]]:
+        """What each node holds, by its id."""
+        return self._keys
 
     def keys(self, node: Node) -> tuple[Key, ...]:
         return self._keys.get(node.id, ())
@@ -71,3 +76,12 @@ class FreeNodes:
             return None
         self.remove(second_choice)
         return second_choice
+
+    def take_for_audit(self, audit: Job, places: int) -> Node | None:
+        """Remove and return the next free reference that may run this audit beside its others."""
+        _, references = self._lines.get((audit.grid, audit.digest), ({}, {}))
+        for node in references.values():
+            if node.audits < places and audit.may_audit(node):
+                self.remove(node)
+                return node
+        return None

@@ -17,6 +17,8 @@ class Policy(msgspec.Struct, frozen=True):
     strikes: int = 3
     rest_min_s: float = 30
     rest_max_s: float = 3600
+    #: Audits that one reference runs at a time; 0 switches audits off.
+    audit_places: int = 1
 
     def lease(self, expected: float) -> float:
         return min(max(self.lease_factor * expected, self.lease_min_s), self.lease_max_s)

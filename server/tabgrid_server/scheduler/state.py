@@ -33,15 +33,20 @@ NODE_MOVES: frozenset[tuple[NodeState, NodeState]] = frozenset(
 
 class Node:
     __slots__ = (
-        "capacity", "grids", "id", "leases", "reference", "resting_until",
-        "rests", "speeds", "state", "strikes", "wallet",
+        "audits", "capacity", "device_class", "grids", "id", "leases", "reference",
+        "resting_until", "rests", "speeds", "state", "strikes", "wallet",
     )  # fmt: skip
 
-    def __init__(self, id: str, wallet: str, grids: frozenset[str], reference: bool) -> None:
+    def __init__(
+        self, id: str, wallet: str, grids: frozenset[str], reference: bool, device_class: str = ""
+    ) -> None:
         self.id = id
         self.wallet = wallet
         self.grids = grids
         self.reference = reference
+        self.device_class = device_class
+        #: How many of its leases are audits.
+        self.audits = 0
         self.state: NodeState = "joining"
         self.speeds: Mapping[str, float] = {}
         self.capacity = 0
@@ -62,8 +67,8 @@ class Node:
 
 class Job:
     __slots__ = (
-        "attempts", "avoid", "digest", "grid", "id", "last_reason", "leases", "owner", "units",
-        "waiting",
+        "attempts", "avoid", "digest", "grid", "id", "last_reason", "leases", "not_device_classes",
+        "not_wallet", "owner", "units", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, owner: str, grid: str, digest: str, units: int) -> None:
@@ -77,8 +82,19 @@ class Job:
         #: Nodes that failed it; asked again only when nobody else is left.
         self.avoid: set[str] = set()
         self.last_reason = ""
+        #: Of an audit: whose answer it is, and what it was audited with before.
+        self.not_wallet = ""
+        self.not_device_classes: frozenset[str] = frozenset()
         #: In a queue. Neither this nor a lease only inside one step of the scheduler.
         self.waiting = False
+
+    @property
+    def is_audit(self) -> bool:
+        return bool(self.not_wallet)
+
+    def may_audit(self, node: Node) -> bool:
+        """Whether this reference may judge the answer. Not its own; a second one elsewhere."""
+        return node.wallet != self.not_wallet and node.device_class not in self.not_device_classes
 
     @property
     def state(self) -> JobState:
