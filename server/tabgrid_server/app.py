@@ -21,6 +21,7 @@ from . import blobs, metrics
 from .api import (
     account,
     claims,
+    deposits,
     epochs,
     errors,
     grid,
@@ -63,6 +64,7 @@ OPERATIONS = (
     *grid.OPERATIONS,
     *account.OPERATIONS,
     *claims.OPERATIONS,
+    *deposits.OPERATIONS,
     *statements.OPERATIONS,
     *epochs.OPERATIONS,
     *api_blobs.OPERATIONS,
@@ -140,6 +142,7 @@ async def _make(
         addresses=addresses,
         public_requests=RateLimit("requests", settings.limits.public_requests_per_minute, 60),
         new_keys=RateLimit("new keys", settings.limits.keys_per_day, 86_400),
+        refunds=RateLimit("refunds", settings.limits.refunds_per_hour, 3_600),
     )
 
 

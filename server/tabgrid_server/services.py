@@ -36,6 +36,7 @@ class Services:
     addresses: Signer
     public_requests: RateLimit
     new_keys: RateLimit
+    refunds: RateLimit
 
 
 def services(connection: HTTPConnection) -> Services:

@@ -84,6 +84,8 @@ class Limits(Section, frozen=True):
     public_requests_per_minute: Positive = 120
     #: Per address and day: every key carries demo credit.
     keys_per_day: Positive = 100
+    #: Per key and hour: each keeps its wallet's next payment waiting until it is signed.
+    refunds_per_hour: Positive = 10
     #: Home and office networks share an address; a farm of thousands should not.
     nodes_per_address: Positive = 64
     nodes: Positive = 20_000

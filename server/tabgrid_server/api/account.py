@@ -141,7 +141,16 @@ async def get_key(request: Request) -> Key:
     key = await at.keys.key_of(request)
     symbol = at.settings.chain.symbol
     credit = await at.store.read(stored_ledger.credit, key.owner, symbol)
-    return Key(key.id, key.label, credit.available, credit.held, credit.spent, symbol)
+    return Key(
+        key.id,
+        key.label,
+        credit.available,
+        credit.held,
+        credit.spent,
+        symbol,
+        credit.deposited,
+        credit.refunded,
+    )
 
 
 def decode_base64(text: str, param: str) -> bytes:

@@ -22,6 +22,8 @@ _SECURITY: dict[str, list[dict[str, list[str]]]] = {
 PARAMETERS: dict[str, dict[str, Any]] = {
     "job": {"type": "string", "pattern": "^job_[0-9A-HJKMNP-TV-Z]{26}$"},
     "claim": {"type": "string", "pattern": "^claim_[0-9A-HJKMNP-TV-Z]{26}$"},
+    "deposit": {"type": "string", "pattern": "^dep_[0-9A-HJKMNP-TV-Z]{26}$"},
+    "refund": {"type": "string", "pattern": "^refund_[0-9A-HJKMNP-TV-Z]{26}$"},
     "address": {"type": "string", "pattern": "^[1-9A-HJ-NP-Za-km-z]{32,44}$"},
     "digest": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
 }

@@ -4,6 +4,7 @@ for an RPC that is down; claims are refused with a reason until it answers."""
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +17,7 @@ from ..settings import Settings
 from ..store import Store
 from .attesting import Attesting
 from .claims import Claim
+from .depositing import Depositing
 from .deposits import Till
 from .epochs import Epochs
 from .keys import KeyFileError
@@ -51,6 +53,7 @@ class Payouts:
         self._refused = ""
         self._epochs: Epochs | None = None
         self._attesting: Attesting | None = None
+        self._deposits: Depositing | None = None
         self._rpc: Rpc | None = None
         #: Address of the token's mint, "" until it is known.
         self.mint = settings.chain.mint
@@ -65,6 +68,15 @@ class Payouts:
         if self._service is None:
             raise ChainUnavailable
         return self._service
+
+    @property
+    def deposits(self) -> Depositing:
+        """Raises ``NoChain``, ``ChainUnavailable``."""
+        if not self._settings.chain.rpc:
+            raise NoChain("This grid has no chain configured: ask its operator for credit.")
+        if self._deposits is None:
+            raise ChainUnavailable
+        return self._deposits
 
     @property
     def attesting(self) -> Attesting:
@@ -117,13 +129,16 @@ class Payouts:
                 self._store, rpc, treasury, chain, changed=self._claim_changed
             )
             self._attesting = Attesting(self._store, rpc, treasury, self._settings)
-            self._deposits = Watcher(self._store, rpc, till, chain.symbol, time.time)
+            watcher = Watcher(self._store, rpc, till, chain.symbol, time.time)
+            self._deposits = Depositing(
+                self._store, rpc, till, chain, watcher, time.time, os.urandom
+            )
             self._epochs = Epochs(self._store, rpc, treasury, chain, time.time)
             log.info("claims are open", treasury=str(treasury.account), mint=self.mint)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._service.run())
                 tasks.create_task(self._epochs.run())
-                tasks.create_task(self._deposits.run())
+                tasks.create_task(watcher.run())
 
     async def _open(self, rpc: Rpc) -> tuple[Treasury, Till]:
         """The treasury, once it can be used, and where deposits go."""

@@ -15,6 +15,16 @@ class ClaimUnknown(GridError):
     status, type, code = 404, "invalid_request_error", "not_found"
 
 
+class DepositRefused(GridError):
+    """It cannot be paid so; nothing was sent."""
+
+    status, type, code = 409, "invalid_request_error", "deposit_refused"
+
+
+class DepositUnknown(GridError):
+    status, type, code = 404, "invalid_request_error", "not_found"
+
+
 class ClaimsPaused(GridError):
     """No claim is paid until a person has looked; the text says why."""
 

@@ -58,6 +58,8 @@ export interface Key {
   readonly held: number;
   readonly spent: number;
   readonly token: string;
+  readonly deposited: number;
+  readonly refunded: number;
 }
 
 export interface NewKey {
@@ -373,6 +375,75 @@ export interface Claim {
 
 export interface Claims {
   readonly claims: ReadonlyArray<Claim>;
+}
+
+/**
+ * ``amount`` in base units; without it the wallet asks for one. What comes is credited.
+ *
+ * ``wallet`` is where a refund goes. Without it that is the wallet that pays, so name your
+ * own when you pay from an exchange.
+ */
+export interface DepositRequest {
+  readonly amount: number | null;
+  readonly wallet: string | null;
+}
+
+/** A transaction that brought credit. ``payer`` owns the account that it came from. */
+export interface Arrival {
+  readonly signature: string;
+  readonly amount: number;
+  readonly payer: string | null;
+  readonly refund_to: string | null;
+  readonly at: number;
+}
+
+/**
+ * A reference to pay with, and what came.
+ *
+ * ``state``: ``waiting`` for a payment, one is ``arriving`` (on chain and not final yet),
+ * ``partial`` (less came than was asked for; it is credited), ``paid``.
+ */
+export interface Deposit {
+  readonly id: string;
+  readonly state: "arriving" | "paid" | "partial" | "waiting";
+  readonly amount: number | null;
+  readonly received: number;
+  readonly token: string;
+  readonly reference: string;
+  readonly url: string | null;
+  readonly account: string;
+  readonly wallet: string | null;
+  readonly arrivals: ReadonlyArray<Arrival>;
+  readonly note: string | null;
+  readonly created_at: number;
+  readonly qr: string | null;
+}
+
+/** What of the unused deposits can go back to ``wallet``, in base units. */
+export interface Refundable {
+  readonly wallet: string;
+  readonly amount: number;
+}
+
+export interface Deposits {
+  readonly deposits: ReadonlyArray<Deposit>;
+  readonly arrivals: ReadonlyArray<Arrival>;
+  readonly refundable: ReadonlyArray<Refundable>;
+  readonly token: string;
+}
+
+/** ``amount``: what is paid, if not what was asked for. */
+export interface PaymentRequest {
+  readonly wallet: string;
+  readonly amount: number | null;
+}
+
+export interface UnsignedPayment {
+  readonly transaction: string;
+}
+
+export interface RefundRequest {
+  readonly wallet: string;
 }
 
 /** One instruction, in words. */
