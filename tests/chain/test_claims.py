@@ -19,8 +19,10 @@ from tabgrid_server.chain.refusals import (
     ClaimsPaused,
     ClaimUnknown,
 )
+from tabgrid_server.chain.rpc import Rpc
 from tabgrid_server.chain.treasury import ALLOWANCE, approval, run
 from tabgrid_server.store import claims as stored
+from tests.support.proxies import proxies
 
 from .conftest import World, sign_as_wallet
 
@@ -175,6 +177,23 @@ async def test_open_claims_go_on_after_a_restart(world: World) -> None:
     assert [await world.tokens(w) for w in (unsigned, signed)] == [3 * UNIT, 4 * UNIT]
     assert await world.money(unsigned) == (0, 0, 3 * UNIT)
     assert await world.money(signed) == (0, 0, 4 * UNIT)
+
+
+async def test_after_a_restart_only_what_the_chain_lacks_is_sent_again(world: World) -> None:
+    first, second = await world.wallet(3 * UNIT), await world.wallet(4 * UNIT)
+    sent = await world.signed(await world.service.reserve(str(first.pubkey())), first)
+    await world.service.step()
+    unsent = await world.signed(await world.service.reserve(str(second.pubkey())), second)
+    async with proxies(world.url, world.clock, 1) as [proxy], Rpc(proxy.url) as world.rpc:
+        world.service = world.new_service()
+        assert await world.service.resume() == 2
+        await world.service.step()
+        assert proxy.asked.count("sendTransaction") == 1
+        assert await world.state(unsent) == "confirmed"
+        world.clock.slots(FINALITY)
+        await world.service.step()
+        assert [await world.state(each) for each in (sent, unsent)] == ["finalized"] * 2
+        assert [await world.tokens(w) for w in (first, second)] == [3 * UNIT, 4 * UNIT]
 
 
 async def test_two_claims_at_once_are_one(world: World) -> None:

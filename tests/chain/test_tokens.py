@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+import sys
 
 import pytest
 from msgspec.structs import replace
@@ -31,6 +33,13 @@ SUPPLY = 1_000_000 * UNIT
 #: What the database is makes no difference to the tokens.
 pytestmark = pytest.mark.parametrize("world", ["sqlite"], indirect=True)
 
+GRID = """
+[grids.text]
+title = "Text"
+description = "Of a test."
+models = ["all-MiniLM-L6-v2"]
+price_per_unit = 1000
+"""
 BORNE = ("transfer fee", "metadata")
 REFUSED = sorted(set(EXTENSIONS) - set(BORNE))
 
@@ -119,6 +128,21 @@ async def test_every_other_extension_is_refused_with_its_reason(world: World, na
         await open_treasury(world.rpc, settings, world.data)
     assert str(mint) in str(refused.value)
     assert "does not know" not in str(refused.value), "it is refused by its name"
+
+
+async def test_the_coordinator_does_not_start_with_one(world: World) -> None:
+    mint = await made(world, EXTENSIONS["permanent delegate"])
+    world.clock.slots(FINALITY)
+    file = world.data / "grid.toml"
+    chain = f'rpc = "{world.url}"\nmint = "{mint}"\ntreasury = "{world.treasury.account}"'
+    file.write_text(f"{GRID}[chain]\n{chain}\n")
+    command = (sys.executable, "-m", "tabgrid_server", "serve", "--settings", str(file))
+    process = await asyncio.create_subprocess_exec(
+        *command, "--port", "0", "--data", str(world.data), stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await process.communicate()
+    assert process.returncode == 1
+    assert "It has a permanent delegate: who holds it can take the tokens back" in told.decode()
 
 
 async def test_each_refusal_is_of_an_extension_that_was_made_here(world: World) -> None:

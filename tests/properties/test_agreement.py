@@ -127,20 +127,33 @@ def test_a_mark_is_there_or_not_as_an_honest_one_has_it(
     st.lists(st.integers(0, 8), unique=True),
     st.sets(st.integers(0, 8)),
     st.lists(st.integers(0, 12), unique=True),
+    st.integers(0, 12),
     st.booleans(),
     st.permutations(range(3)),
 )
 def test_a_history_is_of_what_honest_ones_know(
-    known: list[int], unknown: set[int], lie: list[int], silent: bool, order: list[int]
+    known: list[int],
+    unknown: set[int],
+    lie: list[int],
+    lied_final: int,
+    silent: bool,
+    order: list[int],
 ) -> None:
     """One honest RPC has not got all of it yet. Nothing that both have is ever left out."""
 
-    def rows(slots: list[int]) -> list[Any]:
+    honest_final = 4
+
+    def rows(slots: list[int], final: int = honest_final) -> list[Any]:
         newest = sorted(slots, reverse=True)
-        return [{"signature": f"s{slot}", "slot": slot, "err": None} for slot in newest]
+        level = {0: "finalized", 1: "confirmed"}
+        return [
+            {"signature": f"s{slot}", "slot": slot, "err": None, "confirmationStatus": level[n]}
+            for slot in newest
+            for n in [int(slot > final)]
+        ]
 
     both = [slot for slot in known if slot not in unknown]
-    three = [rows(known), rows(both), rows(lie)]
+    three = [rows(known), rows(both), rows(lie, lied_final)]
     answers = [three[place] for place in order if not (silent and place == 1)]
     try:
         found = agreement.signatures(answers, 2, 1_000).result
@@ -150,6 +163,8 @@ def test_a_history_is_of_what_honest_ones_know(
     assert set(slots) <= set(known)
     assert set(both) <= set(slots)
     assert slots == sorted(slots, reverse=True)
+    final = [row["slot"] for row in found if row["confirmationStatus"] == "finalized"]
+    assert all(slot <= honest_final for slot in final)
 
 
 @given(HEADS, st.integers(0, 2**63), st.permutations(range(3)))
@@ -202,7 +217,7 @@ def test_anything_else_is_a_disagreement_or_malformed(true: str, lie: Any) -> No
 
 def test_only_what_is_final_needs_a_majority() -> None:
     confirmed = {"commitment": "confirmed"}
-    for method in ("getAccountInfo", "getEpochInfo", "getTransaction", "getSignaturesForAddress"):
+    for method in ("getAccountInfo", "getEpochInfo", "getTransaction"):
         assert rule_for({"method": method, "params": ["x", confirmed]}) is None
         assert rule_for({"method": method, "params": ["x"]}) is not None
     assert rule_for({"method": "simulateTransaction", "params": ["x"]}) is None

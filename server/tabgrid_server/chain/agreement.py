@@ -58,14 +58,14 @@ def rule_for(request: Json) -> Rule | None:
     method, params = request.get("method"), request.get("params") or []
     if method == "getSignatureStatuses":
         return partial(statuses, count=len(params[0]))
+    if method == "getSignaturesForAddress":
+        return partial(signatures, limit=_option(params, "limit") or 1_000)
     if method in ALWAYS:
         return ALWAYS[method]
     if _commitment(params) != "finalized":
         return None
     if method == "getMultipleAccounts":
         return partial(accounts, count=len(params[0]))
-    if method == "getSignaturesForAddress":
-        return partial(signatures, limit=_option(params, "limit") or 1_000)
     return IF_FINAL.get(method or "")
 
 
@@ -165,7 +165,8 @@ def _accounts(values: Sequence[Any], answers: Sequence[Any], quorum: int, count:
 
 
 def signatures(answers: Sequence[Any], quorum: int, limit: int) -> Agreed:
-    """Transactions of an address, newest first: those that a majority knows.
+    """Transactions of an address, newest first: those that a majority knows; final are those
+    of which a majority says so.
 
     One that is known to too few to count and to too many to leave out is a disagreement.
     """
@@ -177,11 +178,13 @@ def signatures(answers: Sequence[Any], quorum: int, limit: int) -> Agreed:
     if len(kept) < limit <= max(map(len, known)):
         raise Disagreement("a long history of an account")
     # As ordered by whoever knows most of them; what is in none of its slots goes by its slot.
+    final = Counter(key for rows in known for key in rows if _is_over(rows[key]))
     merged: dict[str, Any] = {}
     for rows in sorted(known, key=lambda rows: -len(kept & rows.keys())):
         for key in rows:
             if key in kept:
-                merged.setdefault(key, _row(rows[key]))
+                level = "finalized" if final[key] >= quorum else "confirmed"
+                merged.setdefault(key, _row(rows[key], level))
     ordered = sorted(merged.values(), key=lambda row: -int(row["slot"]))
     against = {n for n, rows in enumerate(known) if rows.keys() - kept}
     return Agreed(ordered, frozenset(against))
@@ -191,7 +194,12 @@ def _entry(row: Any) -> str:
     return _key([row["signature"], int(row["slot"]), row.get("err")])
 
 
-def _row(row: Json) -> Json:
+def _is_over(row: Json) -> bool:
+    """RPCs that say nothing of it were asked for final ones."""
+    return row.get("confirmationStatus") in (None, "finalized")
+
+
+def _row(row: Json, level: str) -> Json:
     at, memo = row.get("blockTime"), row.get("memo")
     return {
         "signature": row["signature"],
@@ -199,7 +207,7 @@ def _row(row: Json) -> Json:
         "err": row.get("err"),
         "memo": memo if isinstance(memo, str) else None,
         "blockTime": at if isinstance(at, int) else None,
-        "confirmationStatus": "finalized",
+        "confirmationStatus": level,
     }
 
 

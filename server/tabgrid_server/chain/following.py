@@ -63,6 +63,8 @@ class Follower:
         self._changed = changed
         self._swept_at = 0.0
         self._open: dict[str, Claim] = {}
+        #: Co-signed before this process knew of them, and the chain not asked about them yet.
+        self._unmet: set[str] = set()
         #: One change at a time for each claim; in the store a compare-and-set backs it.
         self._locks: dict[str, asyncio.Lock] = {}
         self._wake = asyncio.Event()
@@ -85,8 +87,9 @@ class Follower:
 
     def take(self, claim: Claim) -> None:
         """Follow ``claim`` too: it is new, or another process of this grid made it."""
-        if not claim.over:
-            self._open.setdefault(claim.id, claim)
+        if not claim.over and claim.id not in self._open:
+            self._open[claim.id] = claim
+            self._unmet |= {claim.id} if claim.txid else set()
         self.wake()
 
     def wake(self) -> None:
@@ -96,8 +99,20 @@ class Follower:
     async def resume(self) -> int:
         """Take up all open claims from the store; how many there are."""
         for claim in await self._store.read(stored.open_claims):
-            self._set(claim)
+            self.take(claim)
         return len(self._open)
+
+    async def meet(self) -> None:
+        """Ask about claims of a time before this process, so that only those that the chain
+        does not know are sent again: after a restart there may be very many.
+
+        Raises ``RpcError``, ``StoreUnavailable``; the next call asks again.
+        """
+        known = [self._open[id] for id in self._unmet if id in self._open]
+        asked = [(each.id, c.CheckStatus(each.txid)) for each in known if each.txid]
+        told = await self._ask(asked, search=False)
+        self._unmet.clear()
+        await self._compare(told)
 
     async def run(self) -> None:
         """Resume open claims and follow all of them, for ever."""
@@ -120,6 +135,7 @@ class Follower:
     async def step(self) -> None:
         """One look at the chain for all open claims. Raises ``RpcError``,
         ``StoreUnavailable``; the next step goes on from there."""
+        await self.meet()
         ticked = await self._handle_all((id, c.Ticked()) for id in list(self._open))
         await self._broadcast_all(_only(ticked, c.Broadcast))
         told = await self._ask(_only(ticked, c.CheckStatus), search=False)

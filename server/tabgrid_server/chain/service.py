@@ -82,6 +82,10 @@ class ClaimService:
         """Take up all open claims from the store; how many there are."""
         return await self._open.resume()
 
+    async def meet(self) -> None:
+        """Ask the chain about those of them that were co-signed before."""
+        await self._open.meet()
+
     async def run(self) -> None:
         """Resume open claims and follow all of them, for ever."""
         await self._open.run()

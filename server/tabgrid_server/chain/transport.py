@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,8 +28,9 @@ log = structlog.get_logger("tabgrid.rpc")
 TRY_S = 3.0
 #: How long the last is waited for once a majority has answered.
 GRACE_S = 1.0
-#: A failing RPC rests 2 s, 4 s, … up to this, unless it is needed for a majority.
-REST_MAX_S = 60.0
+#: A failing RPC rests so long, twice as long the next time, … up to the other, unless it is
+#: needed for a majority.
+REST_S, REST_MAX_S = 2.0, 60.0
 #: How long one that contradicted a majority is asked last, and between two lines of log on it.
 DISTRUST_S, TELL_S = 600.0, 60.0
 #: Slots, about a minute: whoever is so far behind gives blockhashes that are dead.
@@ -69,18 +70,27 @@ class Endpoint:
         self.slot = 0
 
     def failed(self, now: float, rest: float) -> None:
+        doubled = REST_S * 2.0 ** min(self.failures, 10)
         self.failures += 1
-        self.rests_until = now + min(max(2.0**self.failures, rest), REST_MAX_S)
+        self.rests_until = now + min(max(doubled, rest), REST_MAX_S)
 
     def worked(self) -> None:
         self.failures, self.rests_until = 0, 0.0
 
 
 class Transport:
-    """``base`` is the HTTP client that is used; ``timeout`` in seconds, of one try."""
+    """``base`` is the HTTP client that is used; ``timeout`` in seconds, of one try; ``clock``
+    in seconds, never back."""
 
-    def __init__(self, base: AsyncHTTPProvider, urls: Sequence[str], timeout: float) -> None:
+    def __init__(
+        self,
+        base: AsyncHTTPProvider,
+        urls: Sequence[str],
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._base = base
+        self._clock = clock
         self._endpoints = [Endpoint(name_of(url), _at(base, url)) for url in urls]
         self._quorum = majority(len(urls))
         self._timeout = timeout if len(urls) == 1 else min(timeout, TRY_S)
@@ -126,8 +136,9 @@ class Transport:
         raise NoAnswer(f"None of the RPCs answers: {self.name}.")
 
     async def _send(self, body: Any) -> str:
-        """To all. Once one took it, it is under way."""
-        raws = await self._ask_all(body, self._endpoints, enough=1)
+        """To all that are awake. Once one took it, it is under way."""
+        order = self._order()
+        raws = await self._ask_all(body, self._awake(order) or order, enough=1)
         told = [(raw, _decode(raw)) for _, raw in raws]
         taken = [raw for raw, answer in told if isinstance(answer, dict) and "result" in answer]
         if not raws:
@@ -136,7 +147,7 @@ class Transport:
 
     async def _together(self, body: Any, rule: Rule) -> str:
         order = self._order()
-        awake = [each for each in order if each.rests_until <= time.monotonic()]
+        awake = self._awake(order)
         asked = awake if len(awake) >= self._quorum else order
         raws = await self._ask_all(body, asked, enough=self._quorum)
         if len(raws) < self._quorum and len(asked) < len(order):
@@ -204,9 +215,9 @@ class Transport:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
-        for endpoint, raw in found.items():
-            if _unwell(_decode(raw)):
-                self._note(endpoint, failed=True)
+        late = [tasks[task] for task in waiting]
+        for endpoint in [*late, *(each for each, raw in found.items() if _unwell(_decode(raw)))]:
+            self._note(endpoint, failed=True)
         return [(each, found[each]) for each in endpoints if each in found]
 
     async def _ask(self, endpoint: Endpoint, body: Any) -> str:
@@ -224,7 +235,7 @@ class Transport:
 
     def _order(self) -> list[Endpoint]:
         """The healthiest first; of equals, as they were configured."""
-        now = time.monotonic()
+        now = self._clock()
         newest = sorted((each.slot for each in self._endpoints), reverse=True)[self._quorum - 1]
 
         def unwell(each: Endpoint) -> tuple[bool, bool, bool, int]:
@@ -237,16 +248,20 @@ class Transport:
 
         return sorted(self._endpoints, key=unwell)
 
+    def _awake(self, order: Sequence[Endpoint]) -> list[Endpoint]:
+        now = self._clock()
+        return [each for each in order if each.rests_until <= now]
+
     def _note(self, endpoint: Endpoint, *, failed: bool, rest: float = 0.0) -> None:
         if not failed:
             endpoint.worked()
             return
         if len(self._endpoints) > 1 and not endpoint.failures:
             log.warning("an RPC does not answer", rpc=endpoint.name)
-        endpoint.failed(time.monotonic(), rest)
+        endpoint.failed(self._clock(), rest)
 
     def _distrust(self, endpoint: Endpoint) -> None:
-        now = time.monotonic()
+        now = self._clock()
         endpoint.distrusted_until = now + DISTRUST_S
         if now - endpoint.told_at >= TELL_S:
             endpoint.told_at = now
