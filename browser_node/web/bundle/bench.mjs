@@ -1,4 +1,4 @@
-// The scripts of `tabgrid bench tab`, made when it runs: node web/bundle/bench.mjs FOLDER.
+// The scripts of the benches of the tab, made when one runs: node web/bundle/bench.mjs FOLDER.
 //
 // They are no part of the site: transformers.js is there to be compared with, nothing more.
 
@@ -13,7 +13,7 @@ async function main(folder) {
   await mkdir(folder, { recursive: true });
   await build({
     absWorkingDir: node,
-    entryPoints: ["page", "plain", "transformers", "loopback"].map((name) => join(source, `bench/${name}.ts`)),
+    entryPoints: ["page", "plain", "plain_pictures", "transformers", "loopback"].map((name) => join(source, `bench/${name}.ts`)),
     outdir: folder,
     bundle: true,
     format: "esm",

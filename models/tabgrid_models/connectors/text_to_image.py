@@ -221,7 +221,7 @@ class TextToImage:
             await sampler.read_prompt()
             for done in range(1, wanted.steps + 1):
                 await sampler.step()
-                shown = await sampler.preview() if _is_shown(done, wanted.steps) else b""
+                shown = await sampler.preview() if is_shown(done, wanted.steps) else b""
                 emit(done, wanted.steps, "steps", shown)
             pixels = await sampler.decode()
         image = png.encode(wanted.width, wanted.height, pixels, wanted.texts(manifest))
@@ -276,7 +276,7 @@ def _config(manifest: Manifest) -> TextToImageConfig:
     return msgspec.convert(manifest.config, TextToImageConfig)
 
 
-def _is_shown(done: int, steps: int) -> bool:
+def is_shown(done: int, steps: int) -> bool:
     """After the last step there is something better to show."""
     return done < steps and done % max(PREVIEW_EVERY, math.ceil(steps / PREVIEWS)) == 0
 

@@ -18,6 +18,7 @@ SETTINGS = """
 [server]
 port = 0
 log_level = "error"
+library = {library}
 [limits]
 nodes_per_address = 20000
 public_requests_per_minute = 1000000
@@ -35,12 +36,17 @@ demo_credit = 1000000000000
 
 @contextmanager
 def coordinator(
-    database: str = "", *, limits: str = "", model: str = "echo"
+    database: str = "", *, limits: str = "", model: str = "echo", library: Path | None = None
 ) -> Iterator[tuple[str, int]]:
-    """A coordinator on a fresh data folder; its URL and process id."""
+    """A coordinator on a fresh data folder; its URL and process id.
+
+    ``library`` None: the one of this checkout.
+    """
     with tempfile.TemporaryDirectory(prefix="tabgrid-bench-") as folder:
         file, ready = Path(folder, "settings.toml"), Path(folder, "ready.json")
-        file.write_text(SETTINGS.format(limits=limits, model=model))
+        # Such a JSON string is a TOML string too.
+        models = json.dumps(str(library.resolve()) if library else "", ensure_ascii=False)
+        file.write_text(SETTINGS.format(limits=limits, model=model, library=models))
         command = [sys.executable, "-m", "tabgrid_server", "serve", "--settings", str(file)]
         command += ["--data", folder, "--ready-file", str(ready)]
         command += ["--database", database] if database else []

@@ -56,14 +56,20 @@ def start_up(playwright: Playwright, url: str, folder: Path) -> list[Figure]:
     for visit in ("first", "second"):
         with chromium.profile(playwright, folder) as context:
             page = chromium.open_page(context, url)
-            told = _visit(page, context, url, wallet)
+            told = become_ready(page, context, url, wallet)
             seconds, sizes = _seconds(told), _sizes(page)
         figures += _figures(visit, seconds, sizes)
     return figures
 
 
-def _visit(page: Page, context: BrowserContext, url: str, wallet: Keypair) -> list[dict[str, Any]]:
-    """Sign in unless this profile is, start, wait: what the worker said."""
+def become_ready(
+    page: Page, context: BrowserContext, url: str, wallet: Keypair, threads: int = 0
+) -> list[dict[str, Any]]:
+    """Sign in unless this profile is, start, wait: what the worker said.
+
+    ``threads`` 0: as many as the tab takes by itself. Raises ClickException where the node
+    does not become ready.
+    """
     assets = chromium.assets()
     page.evaluate(BEGIN, [assets["worker.js"], assets])
     if not any(cookie.get("name") == COOKIE for cookie in context.cookies(url)):
@@ -71,7 +77,7 @@ def _visit(page: Page, context: BrowserContext, url: str, wallet: Keypair) -> li
         token = _sign_in(url, wallet, identity["workerKey"], identity["deviceId"])
         context.add_cookies([{"name": COOKIE, "value": token, "url": url, "expires": 4e9}])
     start = {"kind": "start", "grids": [GRID], "wallet": str(wallet.pubkey())}
-    page.evaluate(SAY, start)
+    page.evaluate(SAY, start | ({"settings": {"threads": threads}} if threads else {}))
     page.wait_for_function(END)
     told: list[dict[str, Any]] = page.evaluate("window.told")
     if told[-1].get("status", {}).get("state") != "ready":

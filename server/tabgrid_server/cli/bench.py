@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import click
 
 from ..bench.report import show
+from ..library import CHECKOUT
+
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+SOME = click.IntRange(1)
+PICTURE_PARTS = ("wasm", "webgpu", "grid")
 
 
 @click.group()
@@ -61,13 +70,39 @@ def native(as_json: bool, seconds: float, threads: int, model: str) -> None:
 @click.pass_obj
 def tab(as_json: bool, seconds: float, threads: int) -> None:
     """A job in a browser's tab, beside plain ONNX Runtime Web and transformers.js; start-up."""
-    try:
+    with _browser():
         from ..bench.tab import run
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            f"This bench drives a browser and needs {error.name}; run ./build/test once."
-        ) from error
     show(run(seconds, threads), as_json)
+
+
+@bench.command()
+@click.option("--library", type=FOLDER, default=CHECKOUT, show_default="the checkout's")
+@click.option("--model", default="tabgrid-scenes", show_default=True, help="In the library.")
+@click.option(
+    "--part",
+    "parts",
+    type=click.Choice(PICTURE_PARTS),
+    multiple=True,
+    default=PICTURE_PARTS,
+    show_default="all",
+    help="What to measure; may be given twice.",
+)
+@click.option("--threads", default=0, help="Of every contender; 0: as the tab chooses.")
+@click.option("--repeats", default=9, show_default=True, type=SOME, help="Turns of each, on WASM.")
+@click.option("--steps", default=0, help="Of a picture on WASM; 0: the model's own.")
+@click.option("--webgpu-repeats", default=3, show_default=True, type=SOME, help="On WebGPU.")
+@click.option("--webgpu-steps", default=3, show_default=True, help="Of a picture on WebGPU.")
+@click.pass_obj
+def pictures(as_json: bool, /, **options: Any) -> None:
+    """A picture in a browser's tab: time, bytes read back, memory; and through a whole grid.
+
+    Beside the same files run by plain JavaScript on ONNX Runtime Web and by onnxruntime.
+    Without a graphics card WebGPU runs on the CPU and takes minutes.
+    """
+    with _browser():
+        from ..bench.picture_setting import Options
+        from ..bench.pictures import run
+    show(run(Options(**options)), as_json)
 
 
 @bench.command()
@@ -122,3 +157,14 @@ def chaos(as_json: bool, minutes: float) -> None:
     from ..bench.chaos import run
 
     show(run(minutes), as_json)
+
+
+@contextmanager
+def _browser() -> Iterator[None]:
+    """For the imports of a bench that drives one."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"This bench drives a browser and needs {error.name}; run ./build/test once."
+        ) from error

@@ -5,10 +5,16 @@
  * the frame that answers it, so neither a network nor the page is in it.
  */
 
-/** Page to worker: a frame. Worker to page: a frame, and the milliseconds since the last one in. */
+import { bytesRead } from "./reads";
+
+/**
+ * Page to worker: a frame. Worker to page: a frame, and since the last one in the
+ * milliseconds and the bytes that came back from the GPU.
+ */
 export interface LoopbackFrame {
   bytes: Uint8Array<ArrayBuffer>;
   ms: number;
+  read: number;
 }
 
 export const INTO_WORKER = "tabgrid-bench-in";
@@ -27,10 +33,12 @@ class Loopback {
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   onmessage: ((event: { data: ArrayBuffer }) => void) | null = null;
   private arrived = performance.now();
+  private readBefore = 0;
 
   constructor() {
     incoming.onmessage = ({ data }: MessageEvent<Uint8Array<ArrayBuffer>>) => {
       this.arrived = performance.now();
+      this.readBefore = bytesRead();
       this.onmessage?.({ data: data.buffer });
     };
     queueMicrotask(() => this.onopen?.());
@@ -38,7 +46,8 @@ class Loopback {
 
   send(frame: Uint8Array<ArrayBuffer>): void {
     const ms = performance.now() - this.arrived;
-    outgoing.postMessage({ bytes: frame.slice(), ms } satisfies LoopbackFrame);
+    const read = bytesRead() - this.readBefore;
+    outgoing.postMessage({ bytes: frame.slice(), ms, read } satisfies LoopbackFrame);
   }
 
   close(code: number, reason: string): void {

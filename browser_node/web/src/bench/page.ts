@@ -1,17 +1,23 @@
-/** The page of `tabgrid bench tab`: starts the contenders and lets them take turns. */
+/** The page of the benches of the tab: starts the contenders and lets them take turns. */
 
-import type { FromWorker, ToWorker } from "../shared/protocol";
-import type { FromContender, Setting, ToContender } from "./contender";
+import type { Backend, FromWorker, ToWorker } from "../shared/protocol";
+import type { FromContender, ToContender } from "./contender";
 import { INTO_WORKER, type LoopbackFrame, OUT_OF_WORKER } from "./loopback";
 
 /** One turn: how long it took, and what came of it. */
 interface Turn {
   ms: number;
-  /** Rows of float32, or the node's frame, in base 64. */
+  /** A contender's numbers, or the node's frame, in base 64. */
   answer: string;
+  /** Bytes that came back from the GPU. */
+  read: number;
 }
 
-type Contender = (texts: string[], frame: string) => Promise<Turn>;
+/** The node takes its work as an Assign, in base 64; the others take it as it is. */
+type Contender = (work: unknown, frame: string) => Promise<Turn>;
+
+/** What a working node says before its answer. */
+const MEANWHILE = ["progress", "chunk"];
 
 const incoming = new BroadcastChannel(INTO_WORKER);
 const outgoing = new BroadcastChannel(OUT_OF_WORKER);
@@ -31,6 +37,7 @@ async function startNode(
   assets: Record<string, string>,
   wallet: string,
   threads: number,
+  backend: Backend,
 ): Promise<string> {
   const worker = new Worker(script, { type: "module" });
   worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
@@ -39,23 +46,23 @@ async function startNode(
     wake();
   };
   const say = (message: ToWorker): void => worker.postMessage(message);
-  say({ kind: "init", forceBackend: "wasm", assets });
+  say({ kind: "init", forceBackend: backend, assets });
   say({ kind: "start", grids: ["bench"], wallet, settings: { threads } });
   contenders.set("node", async (_, frame) => {
-    const { ms, bytes } = await exchange(frame);
-    return { ms, answer: base64(bytes) };
+    const { ms, bytes, read } = await exchange(frame);
+    return { ms, answer: base64(bytes), read };
   });
   return base64((await frameOut()).bytes);
 }
 
-/** One frame in; the next out that is no Progress. */
+/** One frame in; the next out that answers it. */
 async function exchange(frame: string): Promise<LoopbackFrame> {
   incoming.postMessage(Uint8Array.from(atob(frame), (character) => character.charCodeAt(0)));
   for (;;) {
     const answer = await frameOut();
     // msgpack of {"type": …}: the tag stands within the first bytes.
     const head = new TextDecoder().decode(answer.bytes.subarray(0, 24));
-    if (!head.includes("progress")) return answer;
+    if (!MEANWHILE.some((kind) => head.includes(kind))) return answer;
   }
 }
 
@@ -68,9 +75,9 @@ async function frameOut(): Promise<LoopbackFrame> {
   }
 }
 
-async function startContender(name: string, script: string, setting: Setting): Promise<void> {
+async function startContender(name: string, script: string, setting: unknown): Promise<void> {
   const worker = new Worker(script, { type: "module" });
-  const ask = (message: ToContender): Promise<FromContender> =>
+  const ask = (message: ToContender<unknown>): Promise<FromContender> =>
     new Promise((resolve, reject) => {
       worker.onmessage = ({ data }: MessageEvent<FromContender>) => {
         if (data.kind === "failed") reject(new Error(`${name}: ${data.message}`));
@@ -80,16 +87,24 @@ async function startContender(name: string, script: string, setting: Setting): P
       worker.postMessage(message);
     });
   await ask({ kind: "load", setting });
-  contenders.set(name, async (texts) => {
-    const ran = await ask({ kind: "run", texts });
+  contenders.set(name, async (work) => {
+    const ran = await ask({ kind: "run", work });
     if (ran.kind !== "ran") throw new Error(`${name} answered ${ran.kind}`);
-    return { ms: ran.ms, answer: base64(new Uint8Array(ran.rows.slice().buffer)) };
+    const { ms, answer, read } = ran;
+    return { ms, answer: base64(new Uint8Array(answer.slice().buffer)), read };
   });
+}
+
+/** One turn of one contender. */
+async function turn(name: string, work: unknown, frame: string): Promise<Turn> {
+  const contender = contenders.get(name);
+  if (!contender) throw new Error(`${name} was not started`);
+  return contender(work, frame);
 }
 
 /** Rounds in which each contender has one turn, the order reversed every time. */
 async function compare(
-  texts: string[],
+  work: unknown,
   frame: string,
   seconds: number,
 ): Promise<{ ms: Record<string, number[]>; answers: Record<string, string> }> {
@@ -99,9 +114,9 @@ async function compare(
   const end = performance.now() + 1000 * seconds;
   do {
     for (const [name, contender] of order.reverse()) {
-      const turn = await contender(texts, frame);
-      ms[name]?.push(turn.ms);
-      answers[name] = turn.answer;
+      const taken = await contender(work, frame);
+      ms[name]?.push(taken.ms);
+      answers[name] = taken.answer;
     }
   } while (performance.now() < end);
   return { ms, answers };
@@ -114,4 +129,4 @@ function base64(bytes: Uint8Array): string {
 /** For whoever drives this page: frames go in and out in base 64. */
 const say = async (frame: string): Promise<string> => base64((await exchange(frame)).bytes);
 
-Object.assign(window, { bench: { startNode, say, startContender, compare } });
+Object.assign(window, { bench: { startNode, say, startContender, compare, turn } });
