@@ -135,7 +135,7 @@ async def _make(
         sessions=sessions,
         keys=Keys(settings, store),
         sockets=NodeSockets(coordinator, sessions),
-        views=GridViews(coordinator, store, payouts, library),
+        views=GridViews(coordinator, store, payouts, published, library),
         payouts=payouts,
         published=published,
         keeper=keeper,

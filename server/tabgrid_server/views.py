@@ -14,11 +14,15 @@ from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInpu
 from . import statements
 from .api.schemas import (
     Claim,
+    Epoch,
+    Epochs,
     Grid,
     GridModel,
     JobRow,
+    Leaves,
     Node,
     NodeState,
+    Proof,
     Receipt,
     Statement,
     Stats,
@@ -32,9 +36,11 @@ from .chain.payouts import NoChain, Payouts
 from .chain.refusals import ChainUnavailable
 from .coordinator import Coordinator
 from .coordinator.offers import Offer
+from .errors import NotFound
 from .library import Library
 from .pages import forms
 from .pages.views import Chain, ModelCard, Picture
+from .published import Published
 from .store import Job, Store
 from .store import claims as stored_claims
 from .store import jobs as stored_jobs
@@ -47,11 +53,17 @@ class GridViews:
     """Read-only questions, as ``pages.views.Views`` asks them."""
 
     def __init__(
-        self, coordinator: Coordinator, store: Store, payouts: Payouts, library: Library
+        self,
+        coordinator: Coordinator,
+        store: Store,
+        payouts: Payouts,
+        published: Published,
+        library: Library,
     ) -> None:
         self._coordinator = coordinator
         self._store = store
         self._payouts = payouts
+        self._published = published
         self._cards = [_card(offer, library) for offer in coordinator.offers.all]
 
     @property
@@ -138,6 +150,36 @@ class GridViews:
         except (NoChain, ChainUnavailable) as error:
             return Transaction(claim_view(stored), None, str(error))
 
+    async def epochs(self, limit: int, before: int | None) -> Epochs:
+        return Epochs(
+            epochs=tuple(await self._published.newest(limit, before)),
+            waiting=await self._published.waiting(),
+            every_s=self._coordinator.settings.chain.epoch_s,
+            problem=self._payouts.epochs_problem or None,
+        )
+
+    async def epoch(self, number: int) -> Epoch | None:
+        try:
+            return await self._published.epoch(number)
+        except NotFound:
+            return None
+
+    async def leaves(self, number: int, start: int, limit: int) -> Leaves:
+        return await self._published.leaves(number, start, limit)
+
+    async def memo_on_chain(self, epoch: Epoch) -> str | None:
+        if epoch.signature is None:
+            return None
+        try:
+            found = await self._payouts.on_chain(epoch.signature)
+        except (NoChain, ChainUnavailable):
+            return None
+        steps = found.steps if found is not None and found.error is None else ()
+        return next((step.text for step in steps if step.program == "Memo"), None)
+
+    async def proof(self, job: str) -> Proof | None:
+        return await self._published.proof(job)
+
     def models(self) -> Sequence[ModelCard]:
         return self._cards
 
@@ -185,7 +227,7 @@ class GridViews:
     def chain(self) -> Chain:
         chain = self._coordinator.settings.chain
         local, paused = chain.cluster == "localnet", self._payouts.paused
-        return Chain(chain.cluster, local, bool(chain.rpc), self.token, paused)
+        return Chain(chain.cluster, local, bool(chain.rpc), self.token, chain.epoch_s, paused)
 
 
 def claim_view(claim: StoredClaim) -> Claim:

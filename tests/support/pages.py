@@ -16,13 +16,18 @@ from tabgrid_models.connectors.embeddings import EmbeddingsInput
 from tabgrid_models.connectors.text_to_image import TextToImageInput
 from tabgrid_server.api.schemas import (
     Claim,
+    Epoch,
+    Epochs,
     Grid,
     GridModel,
     JobRow,
+    Leaf,
+    Leaves,
     Minute,
     Move,
     Node,
     OnChain,
+    Proof,
     Receipt,
     Statement,
     StatementLine,
@@ -106,6 +111,21 @@ RECEIPT = Receipt(
     settled_at=1_000.201,
     release_at=1_020.201,
 )
+EPOCH = Epoch(
+    epoch=7,
+    count=2,
+    receipts=1,
+    wallets=1,
+    root="ee" * 32,
+    prev_root="ff" * 32,
+    closed_at=1_060.0,
+    state="final",
+    signature=STRANGER + ADDRESS,
+    slot=420,
+    final_at=1_070.0,
+    memo='{"v":1,"epoch":7,"root":"<b>"}',
+)
+PROOF = Proof(JOB_ID, "ab" * 32, 0, ("cd" * 32,), EPOCH)
 CLAIM = Claim(
     id="claim_01KAR8YEWQ2JE73CC4QBWG06PD",
     wallet=ADDRESS,
@@ -284,6 +304,24 @@ class MadeViews:
         if self.empty:
             return Transaction(CLAIM, None, "The chain cannot be reached right now.")
         return Transaction(CLAIM, ON_CHAIN)
+
+    async def epochs(self, limit: int, before: int | None) -> Epochs:
+        problem = "The hot key has no <b>SOL</b>." if self.empty else None
+        return Epochs(() if self.empty else (EPOCH,), 3, 60, problem)
+
+    async def epoch(self, number: int) -> Epoch | None:
+        return EPOCH if number == 7 else None
+
+    async def leaves(self, number: int, start: int, limit: int) -> Leaves:
+        text = msgspec.json.encode(RECEIPT).decode()
+        earned = Leaf("earned", wallet=ADDRESS, token="TGT", earned=9_500)
+        return Leaves(7, start, (Leaf("receipt", seq=1, receipt=text), earned), 2)
+
+    async def memo_on_chain(self, epoch: Epoch) -> str | None:
+        return None if self.empty else epoch.memo
+
+    async def proof(self, job: str) -> Proof | None:
+        return None if self.empty else PROOF
 
     async def grids(self) -> Sequence[Grid]:
         return [] if self.empty else [GRID]

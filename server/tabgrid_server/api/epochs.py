@@ -57,13 +57,7 @@ class BalancesQuery(Body, frozen=True):
     returns=Epochs,
 )
 async def list_epochs(request: Request, query: EpochsQuery) -> Epochs:
-    at = services(request)
-    return Epochs(
-        epochs=tuple(await at.published.newest(query.limit, query.before)),
-        waiting=await at.published.waiting(),
-        every_s=at.settings.chain.epoch_s,
-        problem=at.payouts.epochs_problem or None,
-    )
+    return await services(request).views.epochs(query.limit, query.before)
 
 
 @operation(

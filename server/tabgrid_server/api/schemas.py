@@ -404,16 +404,21 @@ class Proof(Response, frozen=True):
 class Balance(Response, frozen=True):
     """A wallet's money in the books, in base units, at the moment of a statement.
 
-    All but ``overpaid`` add up to what it earned by its receipts, and ``overpaid`` more.
+    What it earned by its receipts is the sum of the first five, less ``overpaid``.
     """
 
     wallet: str
     withheld: int
     claimable: int
     in_flight: int
+    #: Of its earnings, booked as final on chain.
     paid: int
+    #: Kept of its claims for the network's fee, where the grid paid that.
+    charged: int
     #: Paid beyond what these books know of, after a restore from a backup.
     overpaid: int
+    #: Of a user's credit, not of earnings: given back to this wallet, or on the way to it.
+    refunded: int
 
 
 class Balances(Response, frozen=True):

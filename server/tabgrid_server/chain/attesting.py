@@ -97,6 +97,7 @@ class Attesting:
             slot=slot,
             seq=found.seq,
             owed=found.owed,
+            users=found.users,
             paid=found.paid,
             wallets=len(found.balances),
             balances=await asyncio.to_thread(statements.balances_top, found.balances),

@@ -26,7 +26,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionConfirmationStatus as Level
 from solders.transaction_status import TransactionErrorInstructionError
 
-from ..api.schemas import Move, OnChain
+from ..api.schemas import OnChain
 from . import reading
 from .claims import Status
 from .deposits import Seen
@@ -103,13 +103,8 @@ class Landed(msgspec.Struct, frozen=True):
     at: float | None
     #: The error that it ended with, as JSON.
     error: str | None
+    #: As solders has it; None where the RPC kept none.
     meta: Any = None
-
-    def moves(self, mint: str) -> tuple[Move, ...]:
-        """What each owner has more or less of ``mint`` afterwards."""
-        if self.meta is None:
-            return ()
-        return reading.moves(self.meta.pre_token_balances, self.meta.post_token_balances, mint)
 
 
 class Rpc:
@@ -185,6 +180,12 @@ class Rpc:
         """None if there is no account, or another kind."""
         found = (await self._ask(self._client.get_account_info(address, Confirmed))).value
         return token_account(found) if found is not None else None
+
+    async def final_token_account(self, address: Pubkey) -> tuple[TokenAccount | None, int]:
+        """As of the last finalized block, and that block's slot."""
+        answer = await self._ask(self._client.get_account_info(address, Finalized))
+        found = None if answer.value is None else token_account(answer.value)
+        return found, answer.context.slot
 
     async def mint(self, address: Pubkey, *, final: bool = False) -> Mint | None:
         """None if there is none. ``final``: as of the last finalized block."""

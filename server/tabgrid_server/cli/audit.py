@@ -19,12 +19,8 @@ from ..chain.treasury import TreasuryError, open_treasury
 from ..store import StoreUnavailable
 from ..store.audit import Finding, findings, owed
 from ..store.database import Database, open_database
-
-
-class CannotAudit(click.ClickException):
-    """Nothing was proved either way."""
-
-    exit_code = 2
+from . import audit_outside as outside
+from .audit_outside import CannotAudit
 
 
 @click.command()
@@ -32,6 +28,7 @@ class CannotAudit(click.ClickException):
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The grid's folder.")
 @click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
 @click.option("--rpc", help="JSON-RPC of the chain that the treasury is on.")
+@click.option("--grid", help="Audit a running grid from outside, by its public API and the chain.")
 @click.option("--local", is_flag=True, help="The books alone; ask no chain.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def audit(
@@ -39,14 +36,22 @@ def audit(
     data: Path | None,
     database: str | None,
     rpc: str | None,
+    grid: str | None,
     local: bool,
     as_json: bool,
 ) -> None:
     """Prove that the books balance and the treasury covers what is owed.
 
-    Reads one snapshot and writes nothing, so it can run beside a live server. The exit
-    code is 0 if all is right, 1 if a rule is broken, 2 if the audit could not be made.
+    Reads one snapshot and writes nothing, so it can run beside a live server. With --grid
+    anybody can run it, for any grid: it holds receipts, balances and the grid's signed
+    statement against what the chain has. The exit code is 0 if all is right, 1 if a rule is
+    broken, 2 if the audit could not be made.
     """
+    if grid is not None:
+        if rpc is None or local or data or database or file:
+            raise click.UsageError("--grid goes with --rpc, and with nothing of the grid's own.")
+        _finish(*outside.run(grid, rpc), as_json)
+        return
     flags = {"data": data and str(data), "database": database}
     given = {name: value for name, value in flags.items() if value is not None}
     overrides: dict[str, dict[str, Any]] = {"server": given, "chain": {"rpc": rpc} if rpc else {}}
@@ -57,7 +62,15 @@ def audit(
         raise CannotAudit(str(error)) from error
     except (KeyFileError, RpcError, TreasuryError) as error:
         raise CannotAudit(f"The treasury: {error} (--local leaves it out)") from error
-    click.echo(msgspec.json.encode({"findings": found}) if as_json else table(found))
+    _finish(found, None, as_json)
+
+
+def _finish(found: list[Finding], told: outside.Summary | None, as_json: bool) -> None:
+    if as_json:
+        extra = {} if told is None else {"summary": told}
+        click.echo(msgspec.json.encode({"findings": found, **extra}))
+    else:
+        click.echo(table(found) if told is None else f"{told.lines()}\n\n{table(found)}")
     if any(finding.broken for finding in found):
         raise SystemExit(1)
 

@@ -7,12 +7,13 @@ import time
 from functools import cache
 from http import HTTPStatus
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from ..api.schemas import JobRow
+from ..api.schemas import JobRow, Receipt
 from . import charts, guides
 from . import format as words
 from . import playground as choices
@@ -25,6 +26,8 @@ JOBS = 25
 PICTURES = 12
 #: Lines of a statement, two of which are one event: two screens, as for jobs.
 LINES = 50
+EPOCHS = 25
+LEAVES = 50
 #: In the order in which money passes through them.
 WALLET_ACCOUNTS = ("withheld", "claimable", "in_flight", "paid", "overpaid")
 #: Squares that can be told apart; beyond it the picture says how many more there are.
@@ -57,6 +60,8 @@ def routes() -> list[Route]:
         Route("/explorer/wallets/{address}", wallet),
         Route("/explorer/wallets/{address}/statement", statement),
         Route("/explorer/transactions/{signature}", transaction),
+        Route("/explorer/epochs", epochs),
+        Route("/explorer/epochs/{number}", epoch),
         Route("/docs", docs),
         Route("/docs/{slug}", guide),
         Route("/favicon.svg", favicon),
@@ -160,6 +165,8 @@ async def job(request: Request) -> Response:
         unit=await _unit(views, row),
         picture=await views.picture(row),
         receipt=receipt,
+        proof=await views.proof(row.id) if receipt else None,
+        every_s=views.chain().epoch_s,
         claim=claim,
         bar=charts.job_bar(row, now),
         money_bar=charts.money_bar(receipt, claim, now) if receipt else None,
@@ -220,6 +227,42 @@ async def transaction(request: Request) -> Response:
         claim=found.claim,
         on_chain=found.on_chain,
         problem=found.problem,
+    )
+
+
+async def epochs(request: Request) -> Response:
+    before = request.query_params.get("before", "")
+    told = await _views(request).epochs(EPOCHS, int(before) if _is_number(before) else None)
+    older = told.epochs[-1].epoch if told.epochs else 1
+    return page(
+        request,
+        "epochs.html",
+        section="/explorer",
+        told=told,
+        paged=_is_number(before),
+        older=older if older > 1 else None,
+    )
+
+
+async def epoch(request: Request) -> Response:
+    views, number = _views(request), request.path_params["number"]
+    found = await views.epoch(int(number)) if _is_number(number) else None
+    if found is None:
+        raise HTTPException(404, "There is no such epoch yet. They have numbers, from 1 on.")
+    asked = request.query_params.get("start", "")
+    start = int(asked) if _is_number(asked) else 0
+    leaves = await views.leaves(found.epoch, start, LEAVES)
+    receipts = [_receipt(leaf.receipt) for leaf in leaves.leaves if leaf.receipt is not None]
+    return page(
+        request,
+        "epoch.html",
+        section="/explorer",
+        epoch=found,
+        start=start,
+        next=leaves.next,
+        receipts=[each for each in receipts if each is not None],
+        earned=[leaf for leaf in leaves.leaves if leaf.wallet is not None],
+        on_chain=await views.memo_on_chain(found),
     )
 
 
@@ -295,6 +338,18 @@ def _address(request: Request) -> str:
 def _views(request: Request) -> Views:
     views: Views = request.app.state.views
     return views
+
+
+def _receipt(text: str) -> Receipt | None:
+    """None for one that was tampered with so that nobody can read it."""
+    try:
+        return msgspec.json.decode(text, type=Receipt)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 9
 
 
 def _is_job(id: str | None) -> bool:

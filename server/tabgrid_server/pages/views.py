@@ -9,10 +9,14 @@ import msgspec
 
 from ..api.schemas import (
     Claim,
+    Epoch,
+    Epochs,
     Grid,
     GridModel,
     JobRow,
+    Leaves,
     Node,
+    Proof,
     Receipt,
     Statement,
     Stats,
@@ -32,6 +36,8 @@ class Chain(msgspec.Struct, frozen=True):
     #: False where no RPC is set: rewards add up but cannot be claimed yet.
     claims: bool
     token: Token
+    #: Seconds between two roots of receipts on chain.
+    epoch_s: int = 86_400
     #: Why no claim is paid right now, for people; "" while claims are paid.
     paused: str = ""
 
@@ -99,6 +105,20 @@ class Views(Protocol):
 
     async def transaction(self, signature: str) -> Transaction | None:
         """``None`` for transactions that no claim of this grid made."""
+
+    async def epochs(self, limit: int, before: int | None) -> Epochs:
+        """Newest first."""
+
+    async def epoch(self, number: int) -> Epoch | None: ...
+
+    async def leaves(self, number: int, start: int, limit: int) -> Leaves:
+        """Of an epoch that is there."""
+
+    async def memo_on_chain(self, epoch: Epoch) -> str | None:
+        """What the chain says that the epoch's transaction wrote; None if it says nothing."""
+
+    async def proof(self, job: str) -> Proof | None:
+        """``None`` while the receipt is in no epoch."""
 
     def models(self) -> Sequence[ModelCard]:
         """All that are offered, in the order of the settings."""

@@ -58,6 +58,11 @@ class Memo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _decode = msgspec.json.Decoder(Memo).decode
 
 
+def receipt_hash(body: bytes) -> bytes:
+    """SHA-256 of a receipt's bytes, as they are told at ``/api/receipts/{job}``."""
+    return sha256(body).digest()
+
+
 def receipt_leaf(receipt_hash: bytes) -> bytes:
     """Of a receipt, by the SHA-256 of its bytes."""
     return merkle.leaf(_RECEIPT + receipt_hash)

@@ -48,6 +48,8 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seq: int
     #: To nodes: withheld, claimable and in claims under way.
     owed: int
+    #: To users: what they paid in and have not used, or are getting back.
+    users: int
     #: Booked as paid on chain, final.
     paid: int
     wallets: int

@@ -331,7 +331,7 @@ export interface Proof {
 /**
  * A wallet's money in the books, in base units, at the moment of a statement.
  *
- * All but ``overpaid`` add up to what it earned by its receipts, and ``overpaid`` more.
+ * What it earned by its receipts is the sum of the first five, less ``overpaid``.
  */
 export interface Balance {
   readonly wallet: string;
@@ -339,7 +339,9 @@ export interface Balance {
   readonly claimable: number;
   readonly in_flight: number;
   readonly paid: number;
+  readonly charged: number;
   readonly overpaid: number;
+  readonly refunded: number;
 }
 
 /** A page of what a statement commits to, in the order of its leaves. */

@@ -4,6 +4,7 @@ import type { JobRow, Minute, Token, Totals } from "../generated/api.js";
 import { pageData, setText } from "../lib/dom.js";
 import { enhance } from "../lib/enhance.js";
 import { Live, type LiveState } from "../lib/live.js";
+import { enableCheck, showCheck } from "./explorer/check.js";
 import { Hour } from "./explorer/hour.js";
 import { JobList } from "./explorer/jobs.js";
 import { keepNodes } from "./explorer/nodes.js";
@@ -43,7 +44,7 @@ function start(data: PageData): void {
     table instanceof HTMLTableElement && data.token ? new JobList(table, data.token) : null;
   const strip = document.getElementById("pictures");
   const pictures = strip && new PictureList(strip);
-  const refresher = new Refresher();
+  const refresher = new Refresher(showCheck);
   if (data.refresh_at) refresher.at(data.refresh_at);
 
   const about = (job: JobRow): boolean => job.id === data.job || job.wallet === data.wallet;
@@ -87,4 +88,5 @@ function toggle(change: (on: boolean) => void): void {
 
 enhance();
 const data = pageData() as PageData | null;
+if (data?.job) enableCheck(data.job);
 if (data && (data.live ?? data.job ?? data.wallet)) start(data);

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from tabgrid_server.api.schemas import Epoch
 from tabgrid_server.pages.views import Chain
 from tests.support.pages import (
     ADDRESS,
@@ -32,6 +33,8 @@ PAGES = (
     f"/explorer/wallets/{ADDRESS}/statement",
     "/playground/statement",
     f"/explorer/transactions/{SIGNATURE}",
+    "/explorer/epochs",
+    "/explorer/epochs/7",
     "/docs",
     "/docs/node-owners",
 )
@@ -121,6 +124,40 @@ async def test_the_explorer_shows_totals_and_jobs_without_script(
     assert f'href="/explorer/jobs/{JOB_ID}"' in html
 
 
+async def test_an_epoch_shows_its_memo_and_its_receipts(browser: httpx.AsyncClient) -> None:
+    html = (await browser.get("/explorer/epochs/7")).text
+    assert "&lt;b&gt;" in html
+    assert html.count('data-testid="receipt-row"') == 1
+    assert f'href="/explorer/jobs/{JOB_ID}"' in html
+    assert 'href="/explorer/epochs/6"' in html
+    assert 'href="?start=2"' in html
+    assert "another memo" not in html
+    listed = (await browser.get("/explorer/epochs")).text
+    assert 'href="/explorer/epochs/7"' in listed
+    assert "3 receipts in none yet" in listed
+
+
+async def test_an_epoch_that_the_chain_has_otherwise_is_not_shown_as_right() -> None:
+    class Forged(MadeViews):
+        async def memo_on_chain(self, epoch: Epoch) -> str | None:
+            return "another"
+
+    assert (
+        "The chain has another memo." in (await browser_of(Forged()).get("/explorer/epochs/7")).text
+    )
+
+
+async def test_what_keeps_epochs_from_the_chain_is_said() -> None:
+    told = (await browser_of(MadeViews(empty=True)).get("/explorer/epochs")).text
+    assert "The hot key has no &lt;b&gt;SOL&lt;/b&gt;." in told
+
+
+async def test_a_job_leads_to_its_epoch(browser: httpx.AsyncClient) -> None:
+    html = (await browser.get(f"/explorer/jobs/{JOB_ID}")).text
+    assert 'href="/explorer/epochs/7"' in html
+    assert "leaf 1 of 2" in html
+
+
 async def test_a_transaction_shows_what_the_chain_says_as_text(
     browser: httpx.AsyncClient,
 ) -> None:
@@ -206,6 +243,8 @@ async def test_any_address_is_a_wallet(browser: httpx.AsyncClient) -> None:
         f"/explorer/jobs/{NOBODY}",
         "/explorer/jobs/%3Cscript%3E",
         "/explorer/wallets/not-an-address",
+        "/explorer/epochs/8",
+        "/explorer/epochs/x",
         "/docs/nothing",
         "/docs/..%2Fsecrets",
         "/nowhere",

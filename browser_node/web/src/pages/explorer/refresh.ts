@@ -10,6 +10,9 @@ export class Refresher {
   private timer = 0;
   private last = 0;
 
+  /** `drawn`: what else a page has to do once it is drawn anew. */
+  constructor(private readonly drawn: () => void = () => undefined) {}
+
   /** Soon, but not more often than every two seconds however often it is called. */
   soon(): void {
     if (this.timer) return;
@@ -36,5 +39,6 @@ export class Refresher {
     if (!fresh || main.querySelector(":focus")) return;
     main.replaceChildren(...fresh.childNodes);
     showCopyButtons(main);
+    this.drawn();
   }
 }
