@@ -14,7 +14,7 @@ from tabgrid_wire.commitment import result_message
 from ...api.schemas import Balance, Receipt
 from ...store.audit import EXAMPLES, Finding
 from .. import epoch as proofs
-from ..epoch import GENESIS
+from ..epoch import GENESIS, Memo
 from ..statement import balances_top
 from .evidence import Evidence, Told
 
@@ -29,9 +29,9 @@ def check(evidence: Evidence) -> list[Finding]:
 def owed(evidence: Evidence) -> int:
     """What receipts earned and the chain had not paid by the slot of the treasury's balance."""
     paid: Counter[str] = Counter()
-    for each in evidence.payments:
-        if evidence.money is not None and each.slot <= evidence.money.slot:
-            paid[each.wallet] += each.amount
+    for payment in evidence.payments:
+        if evidence.money is not None and payment.slot <= evidence.money.slot:
+            paid[payment.wallet] += payment.amount
     books, sum = _books(evidence), 0
     for wallet, amount in _earned(evidence).items():
         each = books.get(wallet, _NOTHING)
@@ -70,7 +70,7 @@ def _on_this_chain(evidence: Evidence) -> Iterator[str]:
 def _in_a_chain(evidence: Evidence) -> Iterator[str]:
     """Numbers without a gap, each root once, each after the one before."""
     last, prev_root = 0, GENESIS.hex()
-    known = {}
+    known: dict[int, Memo] = {}
     for each in evidence.published:
         memo = each.memo
         if memo.epoch in known:
@@ -196,9 +196,9 @@ def _for_claims(evidence: Evidence) -> Iterator[str]:
 
 def _booked(evidence: Evidence) -> Iterator[str]:
     paid: Counter[str] = Counter()
-    for each in evidence.payments:
-        if each.slot <= evidence.statement.slot:
-            paid[each.wallet] += each.amount
+    for payment in evidence.payments:
+        if payment.slot <= evidence.statement.slot:
+            paid[payment.wallet] += payment.amount
     books = _books(evidence)
     for wallet, amount in sorted(paid.items()):
         each = books.get(wallet, _NOTHING)
