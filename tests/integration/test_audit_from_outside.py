@@ -29,6 +29,9 @@ from tests.integration.conftest import EchoGrid
 from tests.support.programs import Programs, free_port
 from tests.support.proving import Proving
 
+#: A grid is started, earns and is audited, all in processes of their own.
+pytestmark = pytest.mark.timeout(400)
+
 
 @pytest.fixture(scope="module")
 def proving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proving]:
