@@ -12,8 +12,10 @@ pair (kind, ref) names it for ever: whoever books it twice books it once.
     release  batch    node:<wallet>:withheld  node:<wallet>:claimable
     reserve  claim    node:<wallet>:claimable node:<wallet>:in_flight
     pay      claim    node:<wallet>:in_flight system:chain
+                                              system:push_fees (where the grid paid the
+                                              network's fee for the wallet)
     return   claim    node:<wallet>:in_flight node:<wallet>:claimable
-    recover  claim    node:<wallet>:claimable system:chain
+    recover  claim    node:<wallet>:claimable system:chain, system:push_fees
                       system:overpaid:<wallet> (what these books did not have)
     offset   offset   node:<wallet>:claimable system:overpaid:<wallet>
     deposit  txid     system:chain            user:<owner>:credit, or system:unassigned
@@ -57,6 +59,8 @@ FEES = "system:fees"
 CHAIN = "system:chain"
 #: What was paid in and nobody knows yet by whom or for whom.
 UNASSIGNED = "system:unassigned"
+#: What wallets without SOL paid, in the token, for having the network's fee paid for them.
+PUSH_FEES = "system:push_fees"
 
 
 class LedgerError(Exception):
@@ -203,10 +207,17 @@ def reserve(
 
 
 def pay(
-    claim: str, wallet: str, amount: int, token: str, at: float, owner: str | None = None
+    claim: str,
+    wallet: str,
+    amount: int,
+    token: str,
+    at: float,
+    owner: str | None = None,
+    fee: int = 0,
 ) -> Transfer:
-    """The claim's transaction is final: the money has left for the chain."""
-    return _move("pay", claim, token, in_flight_of(wallet, owner), CHAIN, amount, at)
+    """The claim's transaction is final: the money has left for the chain, less ``fee``."""
+    postings = ((in_flight_of(wallet, owner), -amount), *_arrived(claim, amount, fee))
+    return Transfer("pay", claim, token, postings, at)
 
 
 def give_back(
@@ -225,11 +236,13 @@ def recover(
     token: str,
     at: float,
     owner: str | None = None,
+    fee: int = 0,
 ) -> Transfer:
-    """A payment of ``amount`` that is final on chain, where ``available`` is there to book."""
+    """A payment of ``amount``, less ``fee``, that is final on chain, where ``available`` is
+    there to book."""
     known = min(amount, available)
     sources = ((source_of(wallet, owner), -known), (overpaid_of(wallet), known - amount))
-    postings = (*((a, n) for a, n in sources if n), (CHAIN, amount))
+    postings = (*((a, n) for a, n in sources if n), *_arrived(claim, amount, fee))
     return Transfer("recover", claim, token, postings, at)
 
 
@@ -238,6 +251,12 @@ def offset(
 ) -> Transfer:
     """Take what a wallet was paid too early from what it would be paid now."""
     return _move("offset", ref, token, source_of(wallet, owner), overpaid_of(wallet), amount, at)
+
+
+def _arrived(claim: str, amount: int, fee: int) -> tuple[tuple[str, int], ...]:
+    if not 0 <= fee < amount:
+        raise Unbalanced(f"claim {claim}: a fee of {fee} for {amount}.")
+    return ((CHAIN, amount - fee), (PUSH_FEES, fee)) if fee else ((CHAIN, amount),)
 
 
 def _move(

@@ -157,8 +157,26 @@ class Chain(Section, frozen=True):
     #: Seconds between two roots of receipts on chain, each for the fee of one signature. What is
     #: not in a root yet, the operator could still change.
     epoch_s: Positive = 24 * 3600
+    #: Payouts that the grid pushes to wallets without SOL; all in base units. The smallest; 0
+    #: is none at all, because what the fee must be depends on what the token is worth.
+    push_minimum: Natural = 0
+    #: Kept of each, for the network's fee (0.00001 SOL) and what goes wrong …
+    push_fee: Natural = 0
+    #: … and besides where the wallet's token account has to be made: its rent of 0.00204 SOL is
+    #: the wallet's from then on, so less than that is worth is a gift to whoever asks for it.
+    push_account_fee: Natural = 0
+    #: Seconds that a payout waits for others to share its transaction.
+    push_wait_s: Natural = 10
     #: Local chain only: lamports given to a wallet that signs in, so that it can pay fees.
     faucet: Natural = 0
+
+    def __post_init__(self) -> None:
+        fees = self.push_fee + self.push_account_fee
+        if self.push_minimum and self.push_minimum <= fees:
+            raise ValueError(
+                f"push_minimum ({self.push_minimum}) must be more than push_fee and "
+                f"push_account_fee together ({fees}): a wallet must get something."
+            )
 
     @property
     def hot_given(self) -> bool:

@@ -143,12 +143,14 @@ class GridViews:
 
     async def transaction(self, signature: str) -> Transaction | None:
         stored = await self._store.read(stored_claims.by_transaction, signature)
-        if stored is None:
+        if not stored:
             return None
+        claims = tuple(claim_view(claim) for claim in stored)
         try:
-            return Transaction(claim_view(stored), await self._payouts.on_chain(signature))
+            on_chain = await self._payouts.on_chain(signature)
         except (NoChain, ChainUnavailable) as error:
-            return Transaction(claim_view(stored), None, str(error))
+            return Transaction(claims[0], None, str(error), claims)
+        return Transaction(claims[0], on_chain, None, claims)
 
     async def epochs(self, limit: int, before: int | None) -> Epochs:
         return Epochs(

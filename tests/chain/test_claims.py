@@ -69,7 +69,7 @@ async def test_the_chain_tells_what_a_claim_did(world: World) -> None:
     assert told.steps[-2].text == f"tabgrid:{claim.id}"
     found = await world.store.read(stored.by_transaction, claim.txid)
     assert found is not None
-    assert found.id == claim.id
+    assert [each.id for each in found] == [claim.id]
 
 
 async def test_the_treasury_pays_at_most_its_allowance(world: World) -> None:

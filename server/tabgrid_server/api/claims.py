@@ -12,7 +12,16 @@ from ..services import services
 from ..views import claim_view
 from .account import decode_base64
 from .operations import Operation, operation
-from .schemas import Address, Claim, ClaimRequest, Claims, SignedClaim, Transaction
+from .schemas import (
+    Address,
+    Claim,
+    ClaimRequest,
+    Claims,
+    PayoutOffer,
+    PayoutRequest,
+    SignedClaim,
+    Transaction,
+)
 from .schemas import Request as Body
 
 
@@ -100,10 +109,56 @@ async def get_transaction(request: Request) -> Transaction:
     return found
 
 
+@operation(
+    "GET",
+    "/api/payouts/offer",
+    tag="Claims",
+    summary="What it costs to have the grid pay the network, for a wallet without SOL",
+    returns=PayoutOffer,
+    auth="session",
+    errors=(429, 503),
+)
+async def get_payout_offer(request: Request) -> PayoutOffer:
+    at = services(request)
+    session = await at.sessions.required(request)
+    chain = at.settings.chain
+    if not chain.push_minimum:
+        return PayoutOffer(offered=False)
+    at.public_requests.take(client_address(request), time.monotonic())
+    offer = await at.payouts.service.offer(session.wallet)
+    return PayoutOffer(
+        offered=True,
+        fee=offer.fee,
+        minimum=chain.push_minimum,
+        creates_account=offer.creates_account,
+        has_sol=offer.has_sol,
+    )
+
+
+@operation(
+    "POST",
+    "/api/payouts",
+    tag="Claims",
+    summary="Have the grid pay out all that is claimable, less its fee; nothing is to be signed",
+    body=PayoutRequest,
+    returns=Claim,
+    status=201,
+    auth="session",
+    errors=(409, 429, 503),
+)
+async def create_payout(request: Request, body: PayoutRequest) -> Claim:
+    at = services(request)
+    session = await at.sessions.required(request)
+    at.public_requests.take(client_address(request), time.monotonic())
+    return claim_view(await at.payouts.service.push(session.wallet, body.max_fee))
+
+
 OPERATIONS: tuple[Operation, ...] = (
     create_claim,
     sign_claim,
     get_claim,
     list_claims,
     get_transaction,
+    get_payout_offer,
+    create_payout,
 )

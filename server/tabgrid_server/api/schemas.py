@@ -167,7 +167,7 @@ class Nodes(Response, frozen=True):
 class Wallet(Response, frozen=True):
     address: str
     jobs_done: int
-    #: Everything ever settled to this wallet; the four below add up to it.
+    #: Everything ever settled to this wallet; the four below and ``push_fees`` add up to it.
     earned: int
     withheld: int
     claimable: int
@@ -175,6 +175,8 @@ class Wallet(Response, frozen=True):
     paid: int
     next_release_at: float | None
     token: Token
+    #: Kept by the grid for paying the network's fee where the wallet could not.
+    push_fees: int = 0
 
 
 class StatementLine(Response, frozen=True):
@@ -445,6 +447,24 @@ class ClaimRequest(Request, frozen=True):
     """Empty today: a claim takes all that is claimable."""
 
 
+class PayoutRequest(Request, frozen=True):
+    #: The most, in base units, that the grid may keep for paying the network's fee.
+    max_fee: Annotated[int, Meta(ge=0, le=2**53 - 1)]
+
+
+class PayoutOffer(Response, frozen=True):
+    """What the grid keeps, in base units, for paying all that is claimable to a wallet itself."""
+
+    #: False where this grid pushes no payouts; the rest is then 0 and false.
+    offered: bool
+    fee: int = 0
+    minimum: int = 0
+    #: Part of ``fee`` is for making the wallet's token account.
+    creates_account: bool = False
+    #: Whether the wallet has SOL enough to claim by itself.
+    has_sol: bool = False
+
+
 class SignedClaim(Request, frozen=True):
     transaction: Base64
 
@@ -456,6 +476,9 @@ class Claim(Response, frozen=True):
     #: Base units of ``amount`` that the token itself keeps of a transfer, by its own rules; the
     #: wallet receives the rest. 0 for most tokens.
     fee: int
+    #: Base units of ``amount`` that the grid keeps for paying the network's fee itself; null
+    #: where the wallet signs and pays it.
+    push_fee: int | None
     state: ClaimState
     #: Unsigned, while the wallet's signature is awaited.
     transaction: str | None
@@ -593,6 +616,8 @@ class Transaction(Response, frozen=True):
     #: None while the chain does not have it, or cannot be asked (``problem`` says why).
     on_chain: OnChain | None
     problem: str | None = None
+    #: All that it pays, ``claim`` first: payouts that the grid pushes share a transaction.
+    claims: tuple[Claim, ...] = ()
 
 
 # --- live -------------------------------------------------------------------------------

@@ -32,7 +32,9 @@ Reference = Annotated[str, Meta(min_length=1, max_length=128)]
 class WalletStatementQuery(Body, frozen=True):
     limit: Limit = 100
     before: Number | None = None
-    account: Literal["withheld", "claimable", "in_flight", "paid", "overpaid"] | None = None
+    account: (
+        Literal["withheld", "claimable", "in_flight", "paid", "push_fees", "overpaid"] | None
+    ) = None
     ref: Reference | None = None
 
 

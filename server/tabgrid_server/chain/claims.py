@@ -42,6 +42,8 @@ OVER: frozenset[State] = frozenset({"finalized", "failed", "expired"})
 #: Unsigned, a claim holds its money no longer than this, even if no RPC answers: a blockhash
 #: lives for about a minute on a cluster, and a wallet that signs later signs for nothing.
 SIGN_WITHIN_S = 90.0
+#: A payout that the grid pushes waits for others and for the grid's own means; then it goes back.
+PUSH_WITHIN_S = 600.0
 #: Leaders drop what they have no room for; the same bytes again are free and safe.
 RESEND_S = 2.0
 
@@ -62,6 +64,16 @@ class WalletSigned(msgspec.Struct, frozen=True):
 
     txid: str
     signed: bytes
+
+
+class Pushed(msgspec.Struct, frozen=True):
+    """The grid made and signed the transaction itself. The first and only time."""
+
+    txid: str
+    signed: bytes
+    message: bytes
+    blockhash: str
+    last_valid_height: int
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -121,6 +133,7 @@ class Ticked(msgspec.Struct, frozen=True):
 
 Event = (
     WalletSigned
+    | Pushed
     | Refused
     | BlockhashGone
     | BroadcastFailed
@@ -181,7 +194,8 @@ class Claim(msgspec.Struct, kw_only=True):
     """A claim and its one attempt. Only ``handle`` changes it.
 
     ``amount`` in base units; times in Unix seconds; ``message`` is what the wallet is asked
-    to sign, ``signed`` the whole transaction once co-signed.
+    to sign, ``signed`` the whole transaction once co-signed. Where the grid pushes the payout,
+    there is no message before it is signed, and others may share it.
     """
 
     id: str
@@ -201,6 +215,9 @@ class Claim(msgspec.Struct, kw_only=True):
     marker: str | None = None
     #: The user whose unused credit this gives back; None where the wallet earned it.
     owner: str | None = None
+    #: Base units of ``amount`` that the grid keeps for paying the network's fee itself; None
+    #: where the wallet signs and pays it.
+    push_fee: int | None = None
     state: State = "reserved"
     txid: str | None = None
     signed: bytes | None = None
@@ -225,14 +242,24 @@ class Claim(msgspec.Struct, kw_only=True):
     @property
     def transaction(self) -> str | None:
         """What the wallet is asked to sign, in base64, while it is awaited."""
-        if self.state != "reserved":
+        if self.state != "reserved" or self.pushed:
             return None
         return base64.b64encode(unsigned(read_message(self.message))).decode()
 
     @property
     def fee(self) -> int:
-        """Base units of ``amount`` that the token itself keeps; the wallet gets the rest."""
-        return fee_in(read_message(self.message)) if self.message else 0
+        """Base units that the token itself keeps of what is sent; the wallet gets the rest."""
+        return fee_in(read_message(self.message), self.id) if self.message else 0
+
+    @property
+    def pushed(self) -> bool:
+        """Whether the grid pays the network's fee, and nothing awaits the wallet."""
+        return self.push_fee is not None
+
+    @property
+    def sent(self) -> int:
+        """Base units that leave the treasury."""
+        return self.amount - (self.push_fee or 0)
 
     @property
     def signature(self) -> str | None:
@@ -248,6 +275,7 @@ class Claim(msgspec.Struct, kw_only=True):
     def validate_state(self) -> None:
         """What must hold between any two events."""
         assert self.amount > 0
+        assert 0 <= (self.push_fee or 0) < self.amount
         assert (self.signed is None) == (self.txid is None)
         if self.state == "reserved":
             assert self.signed is None
@@ -263,17 +291,28 @@ class Claim(msgspec.Struct, kw_only=True):
     # --- one handler per event -----------------------------------------------------------
 
     def _wallet_signed(self, event: WalletSigned, now: float) -> list[Instruction]:
-        if self.state != "reserved":
+        if self.state != "reserved" or self.pushed:
             raise ValueError(f"claim {self.id} would be co-signed twice")
         self.txid, self.signed, self.signed_at = event.txid, event.signed, now
         self._move("signed", now)
         return []  # the next tick broadcasts it: once committed, or after a restart, alike
 
+    def _was_pushed(self, event: Pushed, now: float) -> list[Instruction]:
+        if self.state != "reserved" or not self.pushed:
+            raise ValueError(f"claim {self.id} would be pushed twice")
+        self.message, self.blockhash = event.message, event.blockhash
+        self.last_valid_height = event.last_valid_height
+        self.txid, self.signed, self.signed_at = event.txid, event.signed, now
+        self._move("signed", now)
+        return []
+
     def _refused(self, event: Refused, now: float) -> list[Instruction]:
         return [] if self.signed else self._end("failed", event.reason, now)
 
     def _blockhash_gone(self, event: BlockhashGone, now: float) -> list[Instruction]:
-        return [] if self.signed else self._end("expired", _TOO_LATE_TO_SIGN, now)
+        # A payout that waits has no blockhash yet.
+        late = self.signed is None and not self.pushed
+        return self._end("expired", _TOO_LATE_TO_SIGN, now) if late else []
 
     def _broadcast_failed(self, event: BroadcastFailed, now: float) -> list[Instruction]:
         self.error = event.reason
@@ -283,7 +322,8 @@ class Claim(msgspec.Struct, kw_only=True):
         return self._learn(event.status, now)
 
     def _height_seen(self, event: HeightSeen, now: float) -> list[Instruction]:
-        if event.height <= self.last_valid_height:
+        waiting = self.pushed and self.txid is None
+        if waiting or event.height <= self.last_valid_height:
             return []
         if self.txid is None:
             return self._end("expired", _TOO_LATE_TO_SIGN, now)
@@ -336,7 +376,8 @@ class Claim(msgspec.Struct, kw_only=True):
     def _ticked(self, event: Ticked, now: float) -> list[Instruction]:
         if self.txid is None:
             late = now >= self.expires_at
-            return self._end("expired", _TOO_LATE_TO_SIGN, now) if late else []
+            why = _NOT_PUSHED if self.pushed else _TOO_LATE_TO_SIGN
+            return self._end("expired", why, now) if late else []
         due = self.sent_at is None or now - self.sent_at >= RESEND_S
         # Past its last height no leader takes it any more.
         send = due and not self.known and self.passed_slot is None
@@ -385,11 +426,13 @@ class Claim(msgspec.Struct, kw_only=True):
 
 
 _TOO_LATE_TO_SIGN = "The wallet did not sign in time."
+_NOT_PUSHED = "The grid could not pay the network's fee in time. Ask again later."
 _NOT_TAKEN = "The network did not take the transaction in time."
 _PAID_BY_ANOTHER = "Another transaction made this payment already; claim again to see it booked."
 
 _HANDLERS: dict[type, Callable[[Claim, Any, float], list[Instruction]]] = {
     WalletSigned: Claim._wallet_signed,
+    Pushed: Claim._was_pushed,
     Refused: Claim._refused,
     BlockhashGone: Claim._blockhash_gone,
     BroadcastFailed: Claim._broadcast_failed,

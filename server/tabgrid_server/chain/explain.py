@@ -9,11 +9,16 @@ from solders.pubkey import Pubkey
 from solders.system_program import ID as SYSTEM
 from spl.token.constants import ASSOCIATED_TOKEN_PROGRAM_ID, TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 
+from .batches import claim_at
 from .transactions import AnyMessage
 
 NO_SOL = (
     "The wallet has too little SOL for the network. The first claim of a wallet needs about "
     "0.003 SOL, later ones 0.001, of which 0.0009 come back some days later."
+)
+#: Of a payout whose transaction failed by another payment in it.
+ANOTHERS_FAULT = (
+    "Another payment in the same transaction failed, and with it this one. Ask for it again."
 )
 #: Of a claim whose mark is on chain already (see ``markers``).
 ALREADY_PAID = "This payment is on chain already."
@@ -48,6 +53,16 @@ def explain(error: str, message: AnyMessage) -> str:
         return NO_SOL
     known = _instruction(told["InstructionError"], message) if kind == "InstructionError" else None
     return known or f"The network refused the transaction: {error}."
+
+
+def at_fault(error: str, message: AnyMessage) -> str | None:
+    """The claim whose part of ``message`` failed; None where it is nobody's in particular."""
+    try:
+        told = json.loads(error)
+        place = told["InstructionError"][0]
+    except (ValueError, TypeError, KeyError, IndexError):
+        return None
+    return claim_at(message, place) if isinstance(place, int) else None
 
 
 def _instruction(told: Any, message: AnyMessage) -> str | None:

@@ -8,7 +8,8 @@ core decides counts once it is committed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import TypeVar
 
 import msgspec
@@ -20,7 +21,7 @@ from ..store import Store, StoreUnavailable
 from ..store import claims as stored
 from . import claims as c
 from .claims import Claim, Event, Instruction
-from .explain import explain
+from .explain import ANOTHERS_FAULT, at_fault, explain
 from .gate import TRIPPED, Gate
 from .marks import Marks
 from .refusals import ChainUnavailable, ClaimsPaused
@@ -80,10 +81,18 @@ class Follower:
             (
                 claim
                 for claim in self._open.values()
-                if claim.wallet == wallet and claim.state == "reserved" and now < claim.expires_at
+                if claim.wallet == wallet
+                and claim.state == "reserved"
+                and not claim.pushed
+                and now < claim.expires_at
             ),
             None,
         )
+
+    def waiting(self) -> list[Claim]:
+        """Payouts that the grid is to push and has not signed yet, oldest first."""
+        found = [each for each in self._open.values() if each.pushed and each.state == "reserved"]
+        return sorted(found, key=lambda claim: (claim.created_at, claim.id))
 
     def take(self, claim: Claim) -> None:
         """Follow ``claim`` too: it is new, or another process of this grid made it."""
@@ -114,14 +123,14 @@ class Follower:
         self._unmet.clear()
         await self._compare(told)
 
-    async def run(self) -> None:
-        """Resume open claims and follow all of them, for ever."""
+    async def run(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Resume open claims and follow all of them, for ever; ``step`` is one look."""
         await self.resume()
         while True:
             self._wake.clear()
             wait = POLL_S if self._open else SWEEP_S
             try:
-                await self.step()
+                await step()
                 await self.keep_house()
             except (RpcError, StoreUnavailable, ChainUnavailable) as error:
                 log.warning("claims wait", open=len(self._open), why=str(error))
@@ -180,13 +189,14 @@ class Follower:
             return
         await self.decide(claim_id, found)
 
-    async def _broadcast(self, claim_id: str, instruction: c.Broadcast) -> None:
+    async def _broadcast(self, signed: bytes, claims: Sequence[str]) -> None:
         try:
-            await self._rpc.send(instruction.signed)
+            await self._rpc.send(signed)
         except RpcRefused as error:
             # It may be on chain all the same; only its status or its expiry tells.
-            log.info("broadcast refused", claim=claim_id, why=str(error))
-            await self.decide(claim_id, c.BroadcastFailed(str(error)))
+            log.info("broadcast refused", claims=claims, why=str(error))
+            for claim_id in claims:
+                await self.decide(claim_id, c.BroadcastFailed(str(error)))
 
     async def _ask(
         self, asked: Sequence[tuple[str, c.CheckStatus | c.SearchHistory]], *, search: bool
@@ -208,6 +218,8 @@ class Follower:
         claim = self._open.get(claim_id)
         if status is not None and status.error is not None and claim is not None:
             reason = explain(status.error, _sent(claim))
+            if claim.pushed and at_fault(status.error, _sent(claim)) not in (None, claim.id):
+                reason = ANOTHERS_FAULT
             status = msgspec.structs.replace(status, error=reason)
         return c.HistorySearched(status, slot) if search else c.StatusSeen(status)
 
@@ -237,6 +249,39 @@ class Follower:
             self._set(draft)
             return told
 
+    async def push(self, events: Mapping[str, c.Pushed]) -> bool:
+        """``decide`` for payouts that share one transaction: all of them are signed in one
+        commit, or none. False where one of them has moved on meanwhile.
+
+        Raises ``ClaimsPaused``, ``StoreUnavailable``.
+        """
+        async with AsyncExitStack() as locks:
+            drafts: list[Claim] = []
+            for claim_id in sorted(events):  # one order for all, so that none waits for another
+                lock = self._locks.setdefault(claim_id, asyncio.Lock())
+                await locks.enter_async_context(lock)
+                claim = self._open.get(claim_id)
+                if claim is None or claim.state != "reserved":
+                    return False
+                drafts.append(msgspec.structs.replace(claim))
+            for draft in drafts:
+                draft.handle(events[draft.id], self._clock())
+                draft.validate_state()
+            return await self._push(drafts)
+
+    async def _push(self, drafts: Sequence[Claim]) -> bool:
+        kept = await self._store.write(stored.push, drafts, self._gate.caps)
+        if kept == "tripped":
+            log.error("payouts are stopped by their breaker", claims=len(drafts))
+            raise ClaimsPaused(TRIPPED)
+        for draft in drafts:
+            found = draft if kept == "moved" else await self._store.read(stored.get, draft.id)
+            if found is not None:
+                self._set(found)
+            if kept == "moved":
+                self._told_moved(draft)
+        return kept == "moved"
+
     async def _commit(self, draft: Claim, before: c.State) -> bool:
         if not await self._keep(draft, before):
             # Another process of this grid moved it: its word counts.
@@ -244,9 +289,12 @@ class Follower:
             if found is not None:
                 self._set(found)
             return False
-        log.info("claim moved", claim=draft.id, state=draft.state, txid=draft.txid, why=draft.error)
-        self._changed(draft)
+        self._told_moved(draft)
         return True
+
+    def _told_moved(self, claim: Claim) -> None:
+        log.info("claim moved", claim=claim.id, state=claim.state, txid=claim.txid, why=claim.error)
+        self._changed(claim)
 
     async def _keep(self, draft: Claim, before: c.State) -> bool:
         if draft.state != "signed":
@@ -267,11 +315,15 @@ class Follower:
     async def _broadcast_all(self, asked: Sequence[tuple[str, c.Broadcast]]) -> None:
         places = asyncio.Semaphore(PARALLEL)
 
-        async def one(claim_id: str, instruction: c.Broadcast) -> None:
+        async def one(signed: bytes, claims: Sequence[str]) -> None:
             async with places:
-                await self._broadcast(claim_id, instruction)
+                await self._broadcast(signed, claims)
 
-        done = await asyncio.gather(*(one(*each) for each in asked), return_exceptions=True)
+        # Payouts that share a transaction are sent by it once.
+        sharing: dict[bytes, list[str]] = {}
+        for claim_id, instruction in asked:
+            sharing.setdefault(instruction.signed, []).append(claim_id)
+        done = await asyncio.gather(*(one(*x) for x in sharing.items()), return_exceptions=True)
         for failed in done:
             if failed is not None:
                 raise failed

@@ -151,6 +151,8 @@ class Marks:
             expires_at=at + c.SIGN_WITHIN_S,
             seq=seq,
             marker=str(self._treasury.marker(Pubkey.from_string(wallet), seq).address),
+            # What was kept for pushing it, the chain does not tell; a row that is there does.
+            push_fee=0 if payment.pushed else None,
             state="finalized",
             txid=txid,
             signed=bytes(landed.transaction),
@@ -174,8 +176,9 @@ class Marks:
         gone = [e.claim for (e, _), n in zip(ours, found.values, strict=True) if n == 0]
         if gone:
             await self._store.write(stored.unmark, gone, self._clock())
+        hot = self._treasury.hot.pubkey()
         there = [
-            (mark, Pubkey.from_string(each.wallet), lamports)
+            (mark, hot if each.pushed else Pubkey.from_string(each.wallet), lamports)
             for (each, mark), lamports in zip(ours, found.values, strict=True)
             if lamports
         ][:TOGETHER]

@@ -99,7 +99,7 @@ class Payouts:
 
     def _claim_changed(self, claim: Claim) -> None:
         if claim.state == "finalized" and claim.owner is None:
-            self._paid(claim.amount)
+            self._paid(claim.sent)
 
     async def on_chain(self, txid: str) -> OnChain | None:
         """What the chain says of a transaction. Raises ``NoChain``, ``ChainUnavailable``."""

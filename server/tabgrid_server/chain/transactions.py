@@ -81,19 +81,18 @@ def instructions(terms: Terms) -> list[Instruction]:
             token_program_id=terms.token_program,
         ),
         # Right before the transfer: an account may take none without a memo before it.
-        memo(_MEMO + terms.claim),
-        _pay(terms, destination),
+        memo_of(terms.claim),
+        transfer_of(terms, destination),
     ]
 
 
-#: Places in ``instructions``.
-_MARK, _TRANSFER = 2, 5
 _MEMO = "tabgrid:"
 #: Of Token-2022: a transfer that fails unless the token's fee is what we say.
 _WITH_FEE = b"\x1a\x01"
 
 
-def _pay(terms: Terms, destination: Pubkey) -> Instruction:
+def transfer_of(terms: Terms, destination: Pubkey) -> Instruction:
+    """From the treasury to the wallet's token account, by the hot key as its delegate."""
     if terms.fee is None:
         return transfer_checked(
             TransferCheckedParams(
@@ -117,13 +116,25 @@ def _pay(terms: Terms, destination: Pubkey) -> Instruction:
     return Instruction(terms.token_program, data, accounts)
 
 
-def fee_in(message: AnyMessage) -> int:
-    """Base units that the token itself keeps of the payment in ``message``."""
+def fee_in(message: AnyMessage, claim: str) -> int:
+    """Base units that the token itself keeps of what ``message`` pays for ``claim``."""
+    named = False
     for each in message.instructions:
         program, data = message.account_keys[each.program_id_index], bytes(each.data)
-        if program == TOKEN_2022_PROGRAM_ID and data.startswith(_WITH_FEE):
+        if named and program == TOKEN_2022_PROGRAM_ID and data.startswith(_WITH_FEE):
             return int.from_bytes(data[11:19], "little")
+        named = program == MEMO_PROGRAM_ID and data == (_MEMO + claim).encode()
     return 0
+
+
+def memo_of(claim: str) -> Instruction:
+    """Names the claim that the transfer right behind it is for."""
+    return memo(_MEMO + claim)
+
+
+def claim_in(memo: bytes) -> str:
+    """The claim that a memo of ours names."""
+    return memo.decode(errors="replace").removeprefix(_MEMO)
 
 
 def memo(text: str) -> Instruction:
@@ -177,24 +188,33 @@ def read_message(raw: bytes) -> MessageV0:
 
 
 class Payment(msgspec.Struct, frozen=True):
-    """What a transaction of ours paid: ``amount`` base units, for the claim with this id."""
+    """What a transaction of ours sent: ``amount`` base units, for the claim with this id.
+
+    ``pushed``: the hot key paid for it, and the wallet did not sign.
+    """
 
     claim: str
     amount: int
+    pushed: bool = False
 
 
 def read_payment(message: AnyMessage, mark: Marker, terms_of: Terms) -> Payment | None:
     """The payment that ``message`` makes and marks with ``mark``; None if it is another's.
 
-    Only what the hot key signed can create the mark, so what is found here was co-signed by
+    Only what the hot key signed can create the mark, so what is found here was signed by
     whoever held that key. Of ``terms_of`` claim, amounts and price are not looked at, but
-    whether there is a fee.
+    whether there is a fee. A transaction may make several payments, each with its mark before
+    it, and its memo before its transfer.
     """
     if not isinstance(message, MessageV0) or message.address_table_lookups:
         return None
     found = _spelt_out(message)
-    wanted = _spelt_out(build(terms_of, str(message.recent_blockhash)))
-    marked, paid = wanted[_MARK], wanted[_TRANSFER]
+    pushed = message.account_keys[0] == terms_of.hot
+    payer = terms_of.hot if pushed else terms_of.wallet
+    marked, paid = _wanted(leave(mark, payer, terms_of.hot), terms_of, payer)
+    if marked not in found:
+        return None
+    after = found[found.index(marked) :]
     transfers = [
         each
         for each in found
@@ -203,12 +223,21 @@ def read_payment(message: AnyMessage, mark: Marker, terms_of: Terms) -> Payment 
         and each.data[:1] == paid.data[:1]
         and len(each.data) == len(paid.data)
     ]
-    notes = [each.data for each in found if each.program == MEMO_PROGRAM_ID]
-    if marked not in found or len(transfers) != 1 or len(notes) != 1:
+    notes = [each.data for each in after if each.program == MEMO_PROGRAM_ID]
+    if len(transfers) != 1 or transfers[0] not in after or not notes:
         return None
-    claim = notes[0].decode(errors="replace").removeprefix(_MEMO)
+    claim = claim_in(notes[0])
     start = 1 if terms_of.fee is None else len(_WITH_FEE)
-    return Payment(claim, int.from_bytes(transfers[0].data[start : start + 8], "little"))
+    amount = int.from_bytes(transfers[0].data[start : start + 8], "little")
+    return Payment(claim, amount, pushed)
+
+
+def _wanted(mark: Instruction, terms: Terms, payer: Pubkey) -> tuple[_Spelt, _Spelt]:
+    """The mark and the transfer as they stand in a message that ``payer`` pays for."""
+    home = get_associated_token_address(terms.wallet, terms.mint, terms.token_program)
+    both = [mark, transfer_of(terms, home)]
+    marked, paid = _spelt_out(MessageV0.try_compile(payer, both, [], Hash.default()))
+    return marked, paid
 
 
 def _read(returned: bytes) -> VersionedTransaction:

@@ -110,6 +110,7 @@ ACCOUNTS = {
     "claimable": "Claimable",
     "in_flight": "Being paid",
     "paid": "Paid on chain",
+    "push_fees": "Payout fees",
     "overpaid": "Paid too early",
     "credit": "Credit",
     "held": "Held for jobs",

@@ -29,7 +29,7 @@ LINES = 50
 EPOCHS = 25
 LEAVES = 50
 #: In the order in which money passes through them.
-WALLET_ACCOUNTS = ("withheld", "claimable", "in_flight", "paid", "overpaid")
+WALLET_ACCOUNTS = ("withheld", "claimable", "in_flight", "paid", "push_fees", "overpaid")
 #: Squares that can be told apart; beyond it the picture says how many more there are.
 NODES = 240
 
@@ -225,6 +225,7 @@ async def transaction(request: Request) -> Response:
         "transaction.html",
         section="/explorer",
         claim=found.claim,
+        claims=found.claims or (found.claim,),
         on_chain=found.on_chain,
         problem=found.problem,
     )

@@ -110,6 +110,11 @@ _RULES = {
             UNION ALL
             SELECT token, -amount FROM deposits WHERE state = 'unassigned'
         ) AS both_sides GROUP BY token HAVING sum(amount) <> 0""",
+    "what a claim sent is its amount, less the fee for pushing it": """
+        SELECT c.id FROM claims c
+        JOIN transfers t ON t.kind = 'pay' AND t.ref = c.id
+        LEFT JOIN postings p ON p.transfer_id = t.id AND p.account = 'system:chain'
+        WHERE coalesce(p.amount, 0) <> c.amount - coalesce(c.push_fee, 0)""",
     "a claim is paid or returned, never both": """
         SELECT ref FROM transfers WHERE kind IN ('pay', 'return')
         GROUP BY ref HAVING count(*) > 1""",

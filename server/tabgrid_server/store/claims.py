@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, and_, func, insert, select, update
 
 from .. import ledger
-from ..chain.claims import OVER, SIGN_WITHIN_S, TRANSITIONS, Claim, State
+from ..chain.claims import OVER, PUSH_WITHIN_S, SIGN_WITHIN_S, TRANSITIONS, Claim, State
 from . import breaker, deposits
 from . import ledger as stored_ledger
 from .breaker import Caps
@@ -55,6 +55,8 @@ class Mark(Record, frozen=True, kw_only=True):
     wallet: str
     seq: int
     marker: str
+    #: The grid paid the rent, and not the wallet.
+    pushed: bool
 
 
 def position(connection: Connection, wallet: str, token: str, owner: str | None = None) -> Position:
@@ -121,28 +123,61 @@ def cosign(connection: Connection, claim: Claim, caps: Caps) -> Literal["moved",
     return "moved" if advance(connection, claim, "reserved") else "lost"
 
 
+def push(
+    connection: Connection, batch: Sequence[Claim], caps: Caps
+) -> Literal["moved", "lost", "tripped"]:
+    """``cosign`` for payouts that share one transaction: all of them or none.
+
+    "lost" if one of them is no longer reserved: somebody else was faster.
+    """
+    first = batch[0]
+    assert first.signed_at is not None
+    ids = [claim.id for claim in batch]
+    query = select(claims.c.id).where(claims.c.id.in_(ids), claims.c.state == "reserved")
+    if len(connection.execute(query.order_by(claims.c.id).with_for_update()).all()) != len(ids):
+        return "lost"
+    total = sum(claim.amount for claim in batch)
+    if breaker.trip_if_over(connection, first.token, total, first.signed_at, caps):
+        return "tripped"
+    for claim in batch:
+        advance(connection, claim, "reserved")
+        connection.execute(
+            update(claim_attempts)
+            .where(claim_attempts.c.claim_id == claim.id, claim_attempts.c.n == ATTEMPT)
+            .values(
+                message=claim.message,
+                blockhash=claim.blockhash,
+                last_valid_height=claim.last_valid_height,
+            )
+        )
+    return "moved"
+
+
 def recover(connection: Connection, claim: Claim) -> bool:
     """Book a payment that is final on chain and that these books do not have as paid.
 
-    ``claim`` is finalized. False, and nothing is kept, if it is known as paid, or open (then
+    ``claim`` is finalized, its amount what was sent: a fee for pushing it is known only from
+    a row that is there. False, and nothing is kept, if it is known as paid, or open (then
     following it will book it).
     """
-    query = select(claims.c.state, claims.c.owner).where(claims.c.id == claim.id)
-    known = connection.execute(query.with_for_update()).one_or_none()
-    state, owner = (None, None) if known is None else known
-    if state == "finalized" or state in OPEN:
+    query = select(claims.c.state, claims.c.owner, claims.c.push_fee)
+    query = query.where(claims.c.id == claim.id)
+    row = connection.execute(query.with_for_update()).one_or_none()
+    if row is not None and (row.state == "finalized" or row.state in OPEN):
         return False
-    if state is None:
+    if row is None:
         connection.execute(insert(claims).values(_claim_row(claim)))
         attempt = _attempt_row(claim) | {"txid": claim.txid, "signed": claim.signed}
         connection.execute(insert(claim_attempts).values(attempt))
     else:
         _correct(connection, claim)
     wallet, token, at = claim.wallet, claim.token, claim.updated_at
+    owner, fee = (None, 0) if row is None else (row.owner, row.push_fee or 0)
+    amount = claim.sent + fee
     available = stored_ledger.balance(connection, ledger.source_of(wallet, owner), token)
-    transfer = ledger.recover(claim.id, wallet, claim.amount, available, token, at, owner)
+    transfer = ledger.recover(claim.id, wallet, amount, available, token, at, owner, fee)
     stored_ledger.post(connection, transfer)
-    if owner is None and claim.amount >= available:
+    if owner is None and amount >= available:
         stored_ledger.mark_claimed(connection, wallet, token, claim.id)
     return True
 
@@ -179,7 +214,7 @@ def outstanding(connection: Connection, token: str) -> int:
 def marks(connection: Connection, before: float, limit: int) -> list[Mark]:
     """Marks of payments that were final at ``before``, oldest first."""
     query = (
-        select(claims.c.id, claims.c.wallet, claims.c.seq, claims.c.marker)
+        select(claims.c.id, claims.c.wallet, claims.c.seq, claims.c.marker, claims.c.push_fee)
         .where(
             claims.c.marker.is_not(None),
             claims.c.state == "finalized",
@@ -190,8 +225,8 @@ def marks(connection: Connection, before: float, limit: int) -> list[Mark]:
         .limit(limit)
     )
     return [
-        Mark(claim=id, wallet=wallet, seq=seq, marker=marker)
-        for id, wallet, seq, marker in connection.execute(query)
+        Mark(claim=id, wallet=wallet, seq=seq, marker=marker, pushed=fee is not None)
+        for id, wallet, seq, marker, fee in connection.execute(query)
     ]
 
 
@@ -232,10 +267,10 @@ def get(connection: Connection, claim_id: str) -> Claim | None:
     return None if row is None else _claim(row)
 
 
-def by_transaction(connection: Connection, txid: str) -> Claim | None:
-    """The claim that a transaction of ours paid; None for anybody else's."""
-    row = connection.execute(_SELECT.where(claim_attempts.c.txid == txid)).one_or_none()
-    return None if row is None else _claim(row)
+def by_transaction(connection: Connection, txid: str) -> list[Claim]:
+    """The claims that a transaction of ours paid; none for anybody else's."""
+    query = _SELECT.where(claim_attempts.c.txid == txid).order_by(claims.c.created_at, claims.c.id)
+    return _claims(connection.execute(query))
 
 
 def open_claims(connection: Connection) -> list[Claim]:
@@ -267,7 +302,7 @@ def of_wallet(connection: Connection, wallet: str, limit: int = 100) -> list[Cla
 def _book(connection: Connection, claim: Claim) -> None:
     facts = (claim.id, claim.wallet, claim.amount, claim.token, claim.updated_at, claim.owner)
     if claim.state == "finalized":
-        stored_ledger.post(connection, ledger.pay(*facts))
+        stored_ledger.post(connection, ledger.pay(*facts, fee=claim.push_fee or 0))
         return
     stored_ledger.post(connection, ledger.give_back(*facts))
     stored_ledger.unmark_claimed(connection, claim.id)
@@ -279,7 +314,8 @@ def _claims(rows: Iterable[Row[Any]]) -> list[Claim]:
 
 def _claim(row: Row[Any]) -> Claim:
     fields = {name: value for name, value in row._mapping.items() if name != "unmarked_at"}
-    return Claim(**fields, expires_at=row.created_at + SIGN_WITHIN_S)
+    within = SIGN_WITHIN_S if row.push_fee is None else PUSH_WITHIN_S
+    return Claim(**fields, expires_at=row.created_at + within)
 
 
 def _claim_row(claim: Claim) -> dict[str, Any]:

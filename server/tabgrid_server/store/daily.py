@@ -9,7 +9,8 @@ from .records import Record
 DAY_S = 86_400
 #: All accounts of one kind together, by the last part of their names.
 CLASSES = (
-    "credit", "hold", "withheld", "claimable", "in_flight", "fees", "chain", "grants", "overpaid",
+    "credit", "hold", "withheld", "claimable", "in_flight", "fees", "push_fees", "chain", "grants",
+    "overpaid",
 )  # fmt: skip
 _CLASS = """CASE
     WHEN p.account LIKE 'system:grants:%' THEN 'grants'

@@ -145,7 +145,7 @@ def wallet_summary(connection: Connection, address: str, token: str) -> WalletSu
     withheld = balance(connection, ledger.withheld_of(address), token)
     claimable = balance(connection, ledger.claimable_of(address), token)
     in_flight = balance(connection, ledger.in_flight_of(address), token)
-    paid = _paid(connection, address, token)
+    paid, push_fees = _paid(connection, address, token)
     jobs_done = select(func.count()).where(earnings.c.wallet == address, earnings.c.token == token)
     next_release = text(
         "SELECT min(release_at) FROM earnings WHERE wallet = :w AND token = :t AND NOT released"
@@ -157,25 +157,30 @@ def wallet_summary(connection: Connection, address: str, token: str) -> WalletSu
         + claimable
         + in_flight
         + paid
+        + push_fees
         + balance(connection, ledger.overpaid_of(address), token),
         withheld=withheld,
         claimable=claimable,
         in_flight=in_flight,
         paid=paid,
+        push_fees=push_fees,
         next_release_at=connection.execute(next_release, {"w": address, "t": token}).scalar(),
     )
 
 
-def _paid(connection: Connection, address: str, token: str) -> int:
+def _paid(connection: Connection, address: str, token: str) -> tuple[int, int]:
+    """What was sent to a wallet, and what was kept of it for pushing it there."""
+    fee = func.coalesce(claims.c.push_fee, 0)
     query = (
-        select(func.coalesce(func.sum(claims.c.amount), 0))
+        select(func.coalesce(func.sum(claims.c.amount - fee), 0), func.coalesce(func.sum(fee), 0))
         .join(
             transfers,
             transfers.c.kind.in_(("pay", "recover")) & (transfers.c.ref == claims.c.id),
         )
         .where(claims.c.wallet == address, claims.c.token == token, claims.c.owner.is_(None))
     )
-    return int(connection.execute(query).scalar_one())
+    sent, kept = connection.execute(query).one()
+    return int(sent), int(kept)
 
 
 _RELEASE = text(

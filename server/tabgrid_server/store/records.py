@@ -170,7 +170,10 @@ class Receipt(Record, frozen=True, kw_only=True):
 
 
 class WalletSummary(Record, frozen=True, kw_only=True):
-    """A node owner's money in one token; ``earned`` is the sum of the four."""
+    """A node owner's money in one token; ``earned`` is the sum of the five.
+
+    ``paid`` was sent on chain; ``push_fees`` the grid kept for paying the network's fee.
+    """
 
     jobs_done: int
     earned: int
@@ -178,6 +181,7 @@ class WalletSummary(Record, frozen=True, kw_only=True):
     claimable: int
     in_flight: int
     paid: int
+    push_fees: int = 0
     next_release_at: float | None
 
 

@@ -59,6 +59,7 @@ def accounts_of_wallet(wallet: str) -> tuple[Account, ...]:
         Account(name="claimable", of=ledger.claimable_of(wallet)),
         Account(name="in_flight", of=ledger.in_flight_of(wallet)),
         Account(name="paid", of=ledger.CHAIN, wallet=wallet),
+        Account(name="push_fees", of=ledger.PUSH_FEES, wallet=wallet),
         Account(name="overpaid", of=ledger.overpaid_of(wallet)),
     )
 

@@ -13,7 +13,7 @@ _EARNED = text(
     "SELECT token, sum(amount) FROM balances WHERE substr(account, 1, 5) = 'node:' GROUP BY token"
 )
 _PAID = text(
-    "SELECT c.token, sum(c.amount) FROM claims c"
+    "SELECT c.token, sum(c.amount), sum(coalesce(c.push_fee, 0)) FROM claims c"
     " JOIN transfers t ON t.kind IN ('pay', 'recover') AND t.ref = c.id"
     " WHERE c.owner IS NULL GROUP BY c.token"
 )
@@ -31,10 +31,11 @@ _LATENCY = text(
 def totals(connection: Connection) -> Totals:
     """Jobs ended and money earned since the beginning."""
     states = {state: int(count) for state, count in connection.execute(_STATES)}
-    paid = {token: int(amount) for token, amount in connection.execute(_PAID)}
     settled = {token: int(amount) for token, amount in connection.execute(_EARNED)}
-    for token, amount in paid.items():
-        settled[token] = settled.get(token, 0) + amount
+    paid: dict[str, int] = {}
+    for token, amount, kept in connection.execute(_PAID):
+        settled[token] = settled.get(token, 0) + int(amount)
+        paid[token] = int(amount) - int(kept)
     return Totals(
         done=states.get("done", 0),
         failed=states.get("failed", 0),

@@ -352,6 +352,8 @@ claims = Table(
     Column("unmarked_at", Double),
     # The user whose unused credit this gives back; null where the wallet earned it.
     Column("owner", Text),
+    # What the grid keeps for paying the network's fee itself; null where the wallet pays it.
+    Column("push_fee", BigInteger),
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_claims_wallet", "wallet", "created_at"),
     Index(
@@ -426,7 +428,8 @@ claim_attempts = Table(
     Column("message", LargeBinary, nullable=False),
     Column("blockhash", Text, nullable=False),
     Column("last_valid_height", BigInteger, nullable=False),
-    Column("txid", Text, unique=True),
+    # Pushed payouts share one.
+    Column("txid", Text, index=True),
     Column("signed", LargeBinary),
     Column("state", Text, nullable=False),
     Column("created_at", Double, nullable=False),

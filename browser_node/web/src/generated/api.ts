@@ -131,6 +131,7 @@ export interface Wallet {
   readonly paid: number;
   readonly next_release_at: number | null;
   readonly token: Token;
+  readonly push_fees: number;
 }
 
 /** One posting: what one account got (or, negative, gave), and what it held afterwards. */
@@ -357,6 +358,19 @@ export interface Attestation {
   readonly key: string;
 }
 
+export interface PayoutRequest {
+  readonly max_fee: number;
+}
+
+/** What the grid keeps, in base units, for paying all that is claimable to a wallet itself. */
+export interface PayoutOffer {
+  readonly offered: boolean;
+  readonly fee: number;
+  readonly minimum: number;
+  readonly creates_account: boolean;
+  readonly has_sol: boolean;
+}
+
 export interface SignedClaim {
   readonly transaction: string;
 }
@@ -366,6 +380,7 @@ export interface Claim {
   readonly wallet: string;
   readonly amount: number;
   readonly fee: number;
+  readonly push_fee: number | null;
   readonly state: "confirmed" | "expired" | "failed" | "finalized" | "reserved" | "signed";
   readonly transaction: string | null;
   readonly signature: string | null;
@@ -478,6 +493,7 @@ export interface Transaction {
   readonly claim: Claim;
   readonly on_chain: OnChain | null;
   readonly problem: string | null;
+  readonly claims: ReadonlyArray<Claim>;
 }
 
 export interface Minute {

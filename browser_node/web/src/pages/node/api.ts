@@ -7,6 +7,8 @@ import type {
   Claims,
   ErrorBody,
   Grids,
+  PayoutOffer,
+  PayoutRequest,
   Session,
   SignedClaim,
   VerifyRequest,
@@ -81,6 +83,14 @@ export class Api implements SignInApi, ClaimApi {
 
   signClaim(id: string, signed: SignedClaim): Promise<Claim> {
     return this.withSession(this.send("POST", `/api/claims/${id}/sign`, signed));
+  }
+
+  payoutOffer(): Promise<PayoutOffer> {
+    return this.withSession(this.send("GET", "/api/payouts/offer"));
+  }
+
+  createPayout(request: PayoutRequest): Promise<Claim> {
+    return this.withSession(this.send("POST", "/api/payouts", request));
   }
 
   readClaim(id: string): Promise<Claim> {

@@ -8,6 +8,7 @@ import type { Offer } from "../../wallet/discovery.js";
 import { WalletError } from "../../wallet/errors.js";
 import { ApiError, type Api } from "./api.js";
 import { button, html, setData } from "./dom.js";
+import { PayoutPanel } from "./payout_panel.js";
 import { countdown } from "./units.js";
 import { claimWords } from "./words.js";
 
@@ -26,6 +27,7 @@ export class MoneyPanel {
   /** Reserved and not signed yet: the button takes it up again. */
   private open: Claim | null = null;
   private busy = false;
+  private readonly payout: PayoutPanel;
   private timer = 0;
   private lastLook = 0;
 
@@ -37,6 +39,7 @@ export class MoneyPanel {
     private readonly wallet: () => Offer | null,
   ) {
     button("claim").addEventListener("click", () => void this.claim());
+    this.payout = new PayoutPanel(api, (maxFee) => void this.push(maxFee));
   }
 
   /** Show this wallet's money; null when signed out. */
@@ -111,6 +114,8 @@ export class MoneyPanel {
     setText(html("in-flight"), amount(figures?.in_flight ?? 0));
     setText(html("paid"), amount(figures?.paid ?? 0));
     this.renderButton(amount);
+    const units = this.busy || this.open ? 0 : (figures?.claimable ?? 0);
+    this.payout.show(this.address, units, figures?.token ?? this.token);
   }
 
   private renderButton(amount: (units: number) => string): void {
@@ -133,6 +138,16 @@ export class MoneyPanel {
     );
   }
 
+  /** Let the grid pay the network, for at most this fee. */
+  private async push(maxFee: number): Promise<void> {
+    if (this.address === null || this.busy) return;
+    await this.during(async () => {
+      const claim = await this.api.createPayout({ max_fee: maxFee });
+      this.showClaim(claim);
+      await followClaim(claim, this.api, wait, (next) => this.showClaim(next));
+    });
+  }
+
   /** A claim of an earlier visit: follow it, or offer to sign it. */
   private async resume(address: string): Promise<void> {
     await this.during(async () => {
@@ -140,7 +155,7 @@ export class MoneyPanel {
       const live = claims.find((claim) => !isOver(claim));
       if (!live || this.address !== address) return;
       this.showClaim(live);
-      if (live.state !== "reserved") {
+      if (live.state !== "reserved" || live.push_fee !== null) {
         await followClaim(live, this.api, wait, (claim) => this.showClaim(claim));
       }
     });
@@ -168,9 +183,9 @@ export class MoneyPanel {
 
   private showClaim(claim: Claim): void {
     if (claim.wallet !== this.address) return;
-    this.open = claim.state === "reserved" ? claim : null;
+    this.open = claim.state === "reserved" && claim.push_fee === null ? claim : null;
     const token = this.figures?.token ?? this.token;
-    const received = words(claim.amount - claim.fee, token);
+    const received = words(claim.amount - claim.fee - (claim.push_fee ?? 0), token);
     setText(html("claim-status"), claimWords(claim, words(claim.amount, token), received));
     setData(html("claim-status"), "state", claim.state);
     const link = byId("claim-link", HTMLAnchorElement);

@@ -145,9 +145,11 @@ function webgpu({ engine, gpu, chosenWasm }: Situation): Notice | null {
  * grid; `received` is what arrives, less where the token itself keeps a part.
  */
 export function claimWords(claim: Claim, amount: string, received: string): string {
-  const pays = claim.fee === 0 ? amount : `${received} of ${amount} (the token keeps the rest)`;
+  const keeper = claim.push_fee === null ? "the token keeps" : "fees are";
+  const pays = received === amount ? amount : `${received} of ${amount} (${keeper} the rest)`;
   switch (claim.state) {
     case "reserved":
+      if (claim.push_fee !== null) return `Waiting: the grid pays ${pays} within a minute`;
       return `Reserved: sign the payment of ${pays} in your wallet`;
     case "signed":
       return `Signed: ${pays} is on its way to the chain`;
@@ -158,7 +160,7 @@ export function claimWords(claim: Claim, amount: string, received: string): stri
     case "failed":
       return `Failed: ${claim.error ?? "the chain refused it"}. ${amount} is claimable again`;
     case "expired":
-      return `Expired: not signed in time. ${amount} is claimable again`;
+      return `Expired: ${claim.error ?? "not signed in time."} ${amount} is claimable again`;
   }
 }
 
