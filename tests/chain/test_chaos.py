@@ -91,7 +91,7 @@ def check(world: World, wallet: Keypair, earned: int) -> None:
     books = world.books(wallet)
     assert books.claimable + books.in_flight + books.paid == earned, "the books lost something"
     assert world.tokens(wallet) <= earned, "paid twice"
-    assert books.paid <= world.tokens(wallet, final=True), "booked and not paid"
+    assert books.sent <= world.tokens(wallet, final=True), "booked and not paid"
     final = world.machine.finalized()
     assert sum(not each.over for each in books.claims) <= 1
     for claim in books.claims:

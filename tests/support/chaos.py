@@ -30,7 +30,7 @@ from tabgrid_server import ledger, migrations
 from tabgrid_server.chain.claims import OVER, Claim
 from tabgrid_server.chain.keys import load
 from tabgrid_server.chain.localnet.machine import FINALITY
-from tabgrid_server.chain.refusals import ChainUnavailable, ClaimRefused
+from tabgrid_server.chain.refusals import ChainUnavailable, ClaimRefused, ClaimsPaused
 from tabgrid_server.chain.rpc import Rpc, RpcError
 from tabgrid_server.chain.service import ClaimService
 from tabgrid_server.chain.tokens import token_account
@@ -64,6 +64,8 @@ class Made(msgspec.Struct, frozen=True):
     amount: int
     txid: str | None
     last_valid_height: int
+    #: Kept of the amount for pushing it; 0 where the wallet signs.
+    push_fee: int
 
     @property
     def over(self) -> bool:
@@ -78,6 +80,12 @@ class Books(msgspec.Struct, frozen=True):
     @property
     def paid(self) -> int:
         return sum(each.amount for each in self.claims if each.state == "finalized")
+
+    @property
+    def sent(self) -> int:
+        """Of what was paid, what the chain should show."""
+        done = [each for each in self.claims if each.state == "finalized"]
+        return sum(each.amount - each.push_fee for each in done)
 
 
 class InlineDatabase:
@@ -117,7 +125,17 @@ class World:
         self.faults = Faults()
         self.machine = ForkingMachine(lambda: self.at)
         self.network = Network(self.machine, self.rng)
-        self.settings = Chain(rpc="on", cap_hour=0, cap_day=0, pause_below=0, marker_keep_s=60)
+        self.settings = Chain(
+            rpc="on",
+            cap_hour=0,
+            cap_day=0,
+            pause_below=0,
+            marker_keep_s=60,
+            push_minimum=UNIT // 2,
+            push_fee=UNIT // 100,
+            push_account_fee=UNIT // 10,
+            push_wait_s=0,
+        )
         self.database = SqliteDatabase(folder / "tabgrid.db")
         event.listen(self.database._engine, "connect", _no_sync)
         self._rpc = Rpc("http://chaos", timeout=60)
@@ -139,6 +157,8 @@ class World:
         allowed = approval(self.treasury, cold.pubkey(), SUPPLY * UNIT)
         await run(rpc, [allowed], [cold])
         landing.cancel()
+        # Every pushed payout takes rent, which nobody gives back in these schedules.
+        self.machine.airdrop(self.treasury.hot.pubkey(), 10_000 * SOL)
         self.turn(FINALITY + 1)
         self.boot()
 
@@ -219,10 +239,11 @@ class World:
 
     # --- people ----------------------------------------------------------------------------
 
-    def wallet(self) -> Keypair:
+    def wallet(self, lamports: int = SOL) -> Keypair:
         self.wallets += 1
         wallet = Keypair.from_seed(self.wallets.to_bytes(32, "big"))
-        self.machine.airdrop(wallet.pubkey(), SOL)
+        if lamports:
+            self.machine.airdrop(wallet.pubkey(), lamports)
         self.turn(FINALITY + 1)  # no fork takes that away
         return wallet
 
@@ -241,6 +262,12 @@ class World:
         service = other or self.service
         claim = await service.reserve(address)
         await service.sign(claim.id, address, signed(claim, wallet, guarded))
+
+    async def ask(self, wallet: Keypair, other: ClaimService | None = None) -> None:
+        """What a page does when its owner lets the grid pay the network."""
+        chain = self.settings
+        service = other or self.service
+        await service.push(str(wallet.pubkey()), chain.push_fee + chain.push_account_fee)
 
     # --- what is where, without a process ---------------------------------------------------
 
@@ -272,7 +299,8 @@ def _books(connection: Connection, wallet: str) -> Books:
         ).all()
     )
     claims = connection.exec_driver_sql(
-        "SELECT c.state, c.amount, a.txid, a.last_valid_height FROM claims c"
+        "SELECT c.state, c.amount, a.txid, a.last_valid_height, coalesce(c.push_fee, 0)"
+        " FROM claims c"
         " JOIN claim_attempts a ON a.claim_id = c.id WHERE c.wallet = ?",
         (wallet,),
     )
@@ -283,7 +311,7 @@ def _books(connection: Connection, wallet: str) -> Books:
     )
 
 
-_BORNE = (ChainUnavailable, ClaimRefused, RpcError, StoreUnavailable)
+_BORNE = (ChainUnavailable, ClaimRefused, ClaimsPaused, RpcError, StoreUnavailable)
 
 
 def signed(claim: Claim, wallet: Keypair, guarded: bool = False) -> bytes:
