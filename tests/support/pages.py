@@ -131,6 +131,7 @@ CLAIM = Claim(
     wallet=ADDRESS,
     amount=9_500,
     fee=0,
+    push_fee=None,
     state="finalized",
     transaction=None,
     signature=STRANGER + ADDRESS,

@@ -30,6 +30,8 @@ from ..pages.assets import AssetsMissing
 
 #: Lamports: rent of a token account and a few hundred fees.
 DEMO_FAUCET = 50_000_000
+#: Base units: what a few hundred tokens of text earn, and fees that leave most of it.
+DEMO_PUSH = {"push_minimum": 100_000, "push_fee": 10_000, "push_account_fee": 20_000}
 #: Seconds: whoever tries it out sees a root on chain before they leave.
 DEMO_EPOCH_S = 60
 
@@ -124,9 +126,12 @@ def _make_folder(data: Path) -> None:
 
 
 def _for_demo(settings: config.Settings) -> config.Settings:
-    """The operator's own node yields to volunteers; new wallets get SOL for their fees."""
+    """The operator's own node yields to volunteers; new wallets get SOL for their fees, and
+    may let the grid pay all the same."""
     reference = load_or_create(settings.data / "reference-node.json")
     chain = {"faucet": DEMO_FAUCET}
+    if not settings.chain.push_minimum:
+        chain |= DEMO_PUSH
     if settings.chain.epoch_s == config.Chain().epoch_s:
         chain["epoch_s"] = DEMO_EPOCH_S
     return config.replace(

@@ -358,3 +358,60 @@ class AgainstAChain(RuleBasedStateMachine):
 
 AgainstAChain.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestAgainstAChain = AgainstAChain.TestCase
+
+
+# --- payouts that the grid pushes ------------------------------------------------------------
+
+PUSHED = c.Pushed(TXID, SIGNED, b"message", "hash", LAST)
+
+
+def waiting(**fields: object) -> Claim:
+    made = claim(push_fee=1, blockhash="", last_valid_height=0, seq=0, marker=MARK, **fields)
+    made.expires_at = NOW + c.PUSH_WITHIN_S
+    return made
+
+
+def test_a_payout_waits_without_a_blockhash_until_the_grid_signs_it() -> None:
+    one = waiting()
+    assert (one.sent, one.transaction) == (4, None)
+    assert one.handle(c.HeightSeen(10**9, 10**9), NOW) == []
+    assert one.handle(c.BlockhashGone(), NOW) == []
+    assert one.handle(c.Ticked(), NOW + c.SIGN_WITHIN_S) == []
+    assert one.handle(PUSHED, NOW) == []
+    assert (one.state, one.last_valid_height, one.message) == ("signed", LAST, b"message")
+    assert one.handle(c.Ticked(), NOW) == [c.Broadcast(SIGNED), c.CheckStatus(TXID)]
+    assert one.handle(c.HeightSeen(LAST + 1, 9), NOW) == [c.SearchHistory(TXID)]
+
+
+def test_a_payout_is_signed_once_and_never_by_its_wallet() -> None:
+    one = waiting()
+    with pytest.raises(ValueError, match="twice"):
+        one.handle(c.WalletSigned("other", b"other"), NOW)
+    one.handle(PUSHED, NOW)
+    with pytest.raises(ValueError, match="twice"):
+        one.handle(PUSHED, NOW)
+    with pytest.raises(ValueError, match="twice"):
+        claim().handle(PUSHED, NOW)
+
+
+def test_a_payout_that_nobody_signs_goes_back() -> None:
+    one = waiting()
+    assert one.handle(c.Ticked(), NOW + c.PUSH_WITHIN_S) == [c.Book("returned")]
+    assert one.state == "expired"
+    assert "in time" in str(one.error)
+    refused = waiting()
+    assert refused.handle(c.Refused("frozen"), NOW) == [c.Book("returned")]
+    assert (refused.state, refused.error) == ("failed", "frozen")
+
+
+@given(st.lists(EVENTS), st.integers(0, 30))
+def test_any_events_book_a_payout_at_most_once(events: list[c.Event], at: int) -> None:
+    one, booked, now = waiting(), 0, NOW
+    for place, event in enumerate(events):
+        if place == at and one.state == "reserved":
+            one.handle(PUSHED, now)
+        now += 1
+        booked += sum(isinstance(each, c.Book) for each in one.handle(event, now))
+        one.validate_state()
+        assert one.over == bool(booked)
+        assert booked <= 1
