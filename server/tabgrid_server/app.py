@@ -20,6 +20,7 @@ from tabgrid_models.catalogue import connector_of
 from . import blobs, metrics
 from .api import (
     account,
+    checks,
     claims,
     deposits,
     epochs,
@@ -67,6 +68,7 @@ OPERATIONS = (
     *deposits.OPERATIONS,
     *statements.OPERATIONS,
     *epochs.OPERATIONS,
+    *checks.OPERATIONS,
     *api_blobs.OPERATIONS,
 )
 #: Paths whose errors are for programs.

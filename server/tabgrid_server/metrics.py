@@ -21,6 +21,15 @@ JOB_SECONDS = Histogram(
 ATTEMPTS_FAILED = Counter(
     "tabgrid_attempts_failed_total", "Attempts without a result.", ["code"], registry=REGISTRY
 )
+AUDITS = Counter(
+    "tabgrid_audits_total", "Answers run again.", ["purpose", "verdict"], registry=REGISTRY
+)
+TRUST_DECISIONS = Counter(
+    "tabgrid_trust_decisions_total",
+    "What the trust policy would do.",
+    ["decision"],
+    registry=REGISTRY,
+)
 STALE_RESULTS = Counter(
     "tabgrid_stale_results_total", "Messages about a lease that is over.", registry=REGISTRY
 )

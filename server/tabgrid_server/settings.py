@@ -115,8 +115,10 @@ class Scheduling(Section, frozen=True):
     hedge_min_s: Positive = 3
     #: Failures in a row after which a node rests, doubling from 30 s to an hour.
     strikes: Positive = 3
-    #: Wallets of the operator's own nodes: they yield to volunteers.
+    #: Wallets of the operator's own nodes: they yield to volunteers, and audit their answers.
     reference_wallets: tuple[str, ...] = ()
+    #: Audits that one reference runs at a time, when no user needs it. 0: no answer is checked.
+    audit_places: Natural = 1
 
 
 class Chain(Section, frozen=True):

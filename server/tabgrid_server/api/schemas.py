@@ -322,9 +322,59 @@ class Receipt(Response, frozen=True):
     price: int
     pay: int
     fee: int
+    #: Whether it was drawn to be run again by a reference.
     audited: bool
     settled_at: float
     release_at: float
+    #: How surely it was, in millionths, and by which secret; null for the operator's own nodes
+    #: and in receipts before version 2. ``/api/draws`` says how to draw again.
+    audit_probability: int | None = None
+    draw_epoch: int | None = None
+    draw_commitment: str | None = None
+
+
+class Draws(Response, frozen=True):
+    """What decides which answers are checked. All bytes in lower-case hex.
+
+    A day's secret is published when the day is over. Hashing it (SHA-256) ``revealed + 1``
+    times gives ``anchor``, which was there before any draw. With it anybody draws again:
+    HMAC-SHA256(secret, commit hash), its first 8 bytes as a big-endian number n; n times
+    1,000,000 divided by 2 to the 64th, rounded down, is the draw. The answer is checked if that
+    is below the receipt's ``audit_probability``.
+    """
+
+    anchor: str
+    #: Days since ``first_day`` (Unix seconds).
+    epoch: int
+    first_day: float
+    #: SHA-256 of today's secret: the ``draw_commitment`` of today's receipts.
+    commitment: str
+    #: The last day that is over, and its secret; the one before is the secret's SHA-256.
+    revealed: int | None
+    secret: str | None
+
+
+class Check(Response, frozen=True):
+    """A reference ran a job again and compared."""
+
+    job: str
+    #: audit: it was drawn. second: the first reference differed.
+    purpose: str
+    #: The reference's wallet, and what it computed with.
+    auditor: str
+    device_class: str
+    comparator_version: int
+    #: How far the node's answer is from the reference's; above the threshold is wrong.
+    distance: float
+    threshold: float
+    agreed: bool
+    checked_at: float
+
+
+class Checks(Response, frozen=True):
+    """In the order in which they were made; none while they are still to come."""
+
+    checks: tuple[Check, ...]
 
 
 EpochState = Literal["closed", "sent", "final"]

@@ -74,9 +74,11 @@ class RawNode:
         assert isinstance(frame, bytes)
         return self.connection.receive(frame)
 
-    async def join(self, *grids: str, device: str, ready: bool = True) -> wire.Welcome:
+    async def join(
+        self, *grids: str, device: str, ready: bool = True, device_class: str = "cpu:bench"
+    ) -> wire.Welcome:
         """Hello, and Ready for everything that is offered."""
-        await self.send(hello(device, grids))
+        await self.send(hello(device, grids, device_class))
         welcome = await self.receive()
         assert isinstance(welcome, wire.Welcome), welcome
         if ready:
@@ -97,13 +99,13 @@ class RawNode:
         await self.socket.close()
 
 
-def hello(device: str, grids: tuple[str, ...]) -> wire.Hello:
+def hello(device: str, grids: tuple[str, ...], device_class: str = "cpu:bench") -> wire.Hello:
     return wire.Hello(
         agent="tabgrid-bench",
         host="native",
         backend="cpu",
         device="bench",
-        device_class="cpu:bench",
+        device_class=device_class,
         device_id=device,
         memory_mib=0,
         grids=grids,

@@ -27,16 +27,19 @@ from ..api.schemas import JobRow, Minute, Preview, Progress
 from ..blobs import BlobDamaged, BlobsUnavailable, Uploads
 from ..errors import Draining, NoNode, QueueFull, TooManyJobs, UnknownModel
 from ..settings import Settings
-from ..store import AlreadyFinished, NewJob, Refund, Store, StoreUnavailable
+from ..store import AlreadyFinished, Check, NewJob, Refund, Store, StoreUnavailable
+from ..store import checks as stored_checks
 from ..store import jobs as stored_jobs
 from ..store import stats as stored_stats
 from . import previews, verify
+from .auditing import Auditing, LiveAudit
 from .bus import Bus
+from .draws import Draws
 from .figures import Figures, Sums
 from .live import Answer, Link, LiveJob, LiveNode, Outcome
 from .offers import Offer, Offers, Priced
 from .pricing import Price
-from .receipts import settlement_of
+from .receipts import Evidence, settlement_of
 
 log = structlog.get_logger("tabgrid.coordinator")
 
@@ -77,9 +80,12 @@ class Coordinator:
             hedge_min_s=rules.hedge_min_s,
             attempts=rules.attempts,
             strikes=rules.strikes,
+            audit_places=rules.audit_places,
         )
         self.scheduler = scheduler.Scheduler(policy, lambda: self.new_id("lease"))
         uploads.holds = self.scheduler.leases.__contains__
+        self.draws = Draws.of_folder(settings.data)
+        self.auditing = Auditing(self.draws, self._tell, self._keep_check)
         self._jobs_of: Counter[str] = Counter()
         self._alarm = asyncio.Event()
         #: Leases whose answer is being looked through.
@@ -302,7 +308,7 @@ class Coordinator:
         self.nodes[node.id] = node
         metrics.NODES.labels(hello.backend).inc()
         grids = frozenset(hello.grids)
-        self._tell(scheduler.NodeJoined(node.id, wallet, grids, node.reference))
+        self._tell(scheduler.NodeJoined(node.id, wallet, grids, node.reference, hello.device_class))
         log.info("node joined", node=node.id, wallet=wallet, backend=hello.backend)
         return node
 
@@ -334,7 +340,9 @@ class Coordinator:
         lease = self.scheduler.leases.get(message.lease)
         if lease is None or lease.node.id != node.id:
             return
-        job = self.jobs[lease.job.id]
+        job = self.jobs.get(lease.job.id)
+        if job is None:
+            return  # an audit: nobody watches it
         job.progress = Progress(message.done, message.total, message.stage)
         self._publish(job)
 
@@ -343,8 +351,8 @@ class Coordinator:
         lease = self.scheduler.leases.get(chunk.lease)
         if lease is None or lease.node.id != node.id:
             return
-        job = self.jobs[lease.job.id]
-        if previews.take(job, chunk.data, time.monotonic()):
+        job = self.jobs.get(lease.job.id)
+        if job is not None and previews.take(job, chunk.data, time.monotonic()):
             self.followers.publish(previews.topic(job.id), lambda: Preview(chunk.data))
 
     def job_failed(self, node: LiveNode, message: wire.Failed) -> None:
@@ -360,6 +368,10 @@ class Coordinator:
     def result_returned(self, node: LiveNode, result: wire.Result) -> None:
         """Check a result; book it if it is one, else hold it against the node."""
         if not self._holds(node, result.lease, result.job):
+            return
+        audit = self.auditing.audits.get(result.job)
+        if audit is not None:
+            self._spawn(self._judge(audit, node, result))
             return
         job = self.jobs[result.job]
         if result.blob is not None or isinstance(job.offer.connector, HasMedia):
@@ -389,6 +401,32 @@ class Coordinator:
         if self._holds(node, result.lease, result.job):
             self._accept(node, answer, dtype)
 
+    async def _judge(self, audit: LiveAudit, node: LiveNode, result: wire.Result) -> None:
+        """Compare a reference's answer with the node's, in a thread: both may be large."""
+        if result.lease in self._checking:
+            return
+        self._checking.add(result.lease)
+        try:
+            answer = await self._answer(result)
+            await asyncio.to_thread(verify.check_answer, audit, node, answer)
+            output = audit.offer.output(answer.output)
+            comparison = await asyncio.to_thread(audit.compare, output)
+        except (InvalidOutput, BlobDamaged, BlobsUnavailable) as error:
+            if self._holds(node, result.lease, result.job):
+                self._refuse(node, result, error)
+            return
+        finally:
+            self._checking.discard(result.lease)
+        if self._holds(node, result.lease, result.job):
+            self._tell(scheduler.ResultAccepted(result.lease))
+            self.auditing.compared(audit, node, comparison, time.time())
+
+    def _keep_check(self, check: Check) -> None:
+        async def write(check: Check) -> None:
+            await self.store.write(stored_checks.add, check)
+
+        self._spawn(self._book(write, check, check.job_id), "booking")
+
     async def _answer(self, result: wire.Result) -> Answer:
         if result.blob is None:
             return Answer(result, result.output, output_digest(result.output))
@@ -411,7 +449,10 @@ class Coordinator:
         job.state, job.node = "returned", node
         self.uploads.accepted(result.lease)
         self._tell(scheduler.ResultAccepted(result.lease))
-        self._spawn(self._settle(job, node, answer, dtype), "booking")
+        evidence = None
+        if self.settings.scheduling.audit_places:
+            evidence = self.auditing.answered(job, node, answer, dtype, time.time())
+        self._spawn(self._settle(job, node, answer, dtype, evidence), "booking")
 
     def _holds(self, node: LiveNode, lease_id: str, job_id: str) -> bool:
         """Whether the node may speak of this lease; late news is normal and only answered."""
@@ -424,11 +465,18 @@ class Coordinator:
         )
         return False
 
-    async def _settle(self, job: LiveJob, node: LiveNode, answer: Answer, dtype: str) -> None:
+    async def _settle(
+        self,
+        job: LiveJob,
+        node: LiveNode,
+        answer: Answer,
+        dtype: str,
+        evidence: Evidence | None,
+    ) -> None:
         """Book the pay and the receipt, then answer."""
         now = job.returned_at = job.finished_at = time.time()
         release_s = job.offer.settings.release_s
-        settlement = settlement_of(job, node, answer, dtype, now)
+        settlement = settlement_of(job, node, answer, dtype, now, evidence)
         await self._book(self.store.settle, settlement, job.id)
         if answer.result.blob is not None:
             self.uploads.booked(answer.result.blob.digest)
@@ -455,29 +503,42 @@ class Coordinator:
             node = self.nodes.get(instruction.node)
             if node is not None:
                 node.link.send(wire.Cancel(instruction.lease, instruction.reason))
+        elif instruction.job in self.auditing.audits:
+            self.auditing.gave_up(self.auditing.audits[instruction.job], time.time())
         else:
             job = self.jobs[instruction.job]
             outcome = job.ending = Outcome("failed", error_code="failed", error=instruction.reason)
             self._spawn(self._finish(job, outcome), "booking")
 
     def _assign(self, instruction: scheduler.AssignJob) -> None:
-        job, node = self.jobs[instruction.job], self.nodes[instruction.node]
+        node = self.nodes[instruction.node]
+        audit = self.auditing.audits.get(instruction.job)
+        if audit is not None:
+            self._send(instruction, audit, show_preview=False)
+            return
+        job = self.jobs[instruction.job]
         job.state, job.node, job.attempts = "running", node, instruction.attempt
         job.progress = None
         job.assigned_at = time.time()
-        node.link.send(
+        self._send(instruction, job, job.show_preview)
+        self._publish(job)
+
+    def _send(
+        self, instruction: scheduler.AssignJob, work: LiveJob | LiveAudit, show_preview: bool
+    ) -> None:
+        """To a node an audit looks like any other job."""
+        self.nodes[instruction.node].link.send(
             wire.Assign(
                 instruction.lease,
-                job.id,
-                job.offer.grid,
-                job.offer.digest,
-                job.input_bytes,
+                work.id,
+                work.offer.grid,
+                work.offer.digest,
+                work.input_bytes,
                 int(instruction.seconds * 1000),
                 upload=self.uploads.address(instruction.lease, instruction.seconds),
-                show_preview=job.show_preview,
+                show_preview=show_preview,
             )
         )
-        self._publish(job)
 
     async def _book(self, write: Any, command: Any, job_id: str) -> None:
         """Write until it is written: what was computed must not be lost to a full disk."""

@@ -15,15 +15,35 @@ from ..api.schemas import Receipt
 from ..store import Settlement
 from .live import Answer, LiveJob, LiveNode
 
-VERSION = 1
+#: 2 has the figures of the draw.
+VERSION = 2
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """How it was drawn whether the answer is checked; see ``trust.draws``."""
+
+    audited: bool
+    #: In millionths.
+    probability: int
+    epoch: int
+    #: Hex of the SHA-256 of the epoch's secret.
+    commitment: str
+
+
+def commit_hash(job: LiveJob, node: LiveNode, answer: Answer) -> bytes:
+    return commitment.commit_hash(job.id, node.wallet, answer.result.nonce, answer.digest)
 
 
 def receipt_of(
-    job: LiveJob, node: LiveNode, answer: Answer, dtype: str, settled_at: float
+    job: LiveJob,
+    node: LiveNode,
+    answer: Answer,
+    dtype: str,
+    settled_at: float,
+    evidence: Evidence | None = None,
 ) -> Receipt:
     """The store numbers receipts in the order of settlement."""
     result, digest = answer.result, answer.digest
-    commit_hash = commitment.commit_hash(job.id, node.wallet, result.nonce, digest)
     offer = job.offer
     return Receipt(
         v=VERSION,
@@ -39,25 +59,33 @@ def receipt_of(
         worker_key=node.worker_key,
         input_hash=hashlib.sha256(job.input_bytes).hexdigest(),
         result_hash=digest.hex(),
-        commit_hash=commit_hash.hex(),
+        commit_hash=commit_hash(job, node, answer).hex(),
         nonce=result.nonce.hex(),
         signature=result.signature.hex(),
         units=job.units,
         price=job.price.total,
         pay=job.price.pay,
         fee=job.price.fee,
-        audited=False,
+        audited=evidence is not None and evidence.audited,
+        audit_probability=evidence.probability if evidence else None,
+        draw_epoch=evidence.epoch if evidence else None,
+        draw_commitment=evidence.commitment if evidence else None,
         settled_at=settled_at,
         release_at=settled_at + offer.settings.release_s,
     )
 
 
 def settlement_of(
-    job: LiveJob, node: LiveNode, answer: Answer, dtype: str, now: float
+    job: LiveJob,
+    node: LiveNode,
+    answer: Answer,
+    dtype: str,
+    now: float,
+    evidence: Evidence | None = None,
 ) -> Settlement:
     """An accepted answer as the store books it; of one that was uploaded, only its name."""
     blob = answer.result.blob
-    receipt = receipt_of(job, node, answer, dtype, now)
+    receipt = receipt_of(job, node, answer, dtype, now, evidence)
     return Settlement(
         job_id=job.id,
         output=answer.output if blob is None else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -9,10 +11,19 @@ from solders.signature import Signature
 from tabgrid_models.connectors.base import InvalidOutput
 from tabgrid_wire import commitment
 
-from .live import Answer, LiveJob, LiveNode
+from .live import Answer, LiveNode
+from .offers import Offer
 
 
-def check_answer(job: LiveJob, node: LiveNode, answer: Answer) -> str:
+class Asked(Protocol):
+    """A job, or an audit of one."""
+
+    id: str
+    offer: Offer
+    input: Any
+
+
+def check_answer(job: Asked, node: LiveNode, answer: Answer) -> str:
     """The dtype it was computed in, if this could be the answer. Raises ``InvalidOutput``."""
     model = node.models.get(job.offer.digest)
     if model is None:

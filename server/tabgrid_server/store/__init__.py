@@ -9,6 +9,7 @@ from __future__ import annotations
 from .errors import AlreadyFinished, Conflict, NotFound, StoreError, StoreUnavailable
 from .records import (
     ApiKey,
+    Check,
     Credit,
     Job,
     JobContent,
@@ -27,6 +28,7 @@ from .store import Store
 __all__ = [
     "AlreadyFinished",
     "ApiKey",
+    "Check",
     "Conflict",
     "Credit",
     "Job",

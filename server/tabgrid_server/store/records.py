@@ -68,6 +68,22 @@ class Settlement(Record, frozen=True, kw_only=True):
     release_at: float
 
 
+class Check(Record, frozen=True, kw_only=True):
+    """What one reference found about one job's answer."""
+
+    id: str
+    job_id: str
+    purpose: str
+    #: Its wallet, and what it computed with.
+    auditor: str
+    device_class: str
+    comparator_version: int
+    distance: float
+    threshold: float
+    agreed: bool
+    checked_at: float
+
+
 class Refund(Record, frozen=True, kw_only=True):
     """A job that ends without a result: the whole hold returns to its owner."""
 

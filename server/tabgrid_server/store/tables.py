@@ -227,6 +227,24 @@ for _dialect, _statements in (("sqlite", PUBLISHED_SQLITE), ("postgresql", PUBLI
         _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
         event.listen(metadata, "after_create", _ddl.execute_if(dialect=_dialect))
 
+#: What references found when they ran jobs again.
+checks = Table(
+    "checks",
+    metadata,
+    # In the order of time.
+    Column("id", Text, primary_key=True),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False, index=True),
+    Column("purpose", Text, nullable=False),
+    Column("auditor", Text, nullable=False),
+    Column("device_class", Text, nullable=False),
+    Column("comparator_version", Integer, nullable=False),
+    Column("distance", Double, nullable=False),
+    Column("threshold", Double, nullable=False),
+    Column("agreed", Boolean, nullable=False),
+    Column("checked_at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 earnings = Table(
     "earnings",
     metadata,

@@ -272,6 +272,45 @@ export interface Receipt {
   readonly audited: boolean;
   readonly settled_at: number;
   readonly release_at: number;
+  readonly audit_probability: number | null;
+  readonly draw_epoch: number | null;
+  readonly draw_commitment: string | null;
+}
+
+/**
+ * What decides which answers are checked. All bytes in lower-case hex.
+ *
+ * A day's secret is published when the day is over. Hashing it (SHA-256) ``revealed + 1``
+ * times gives ``anchor``, which was there before any draw. With it anybody draws again:
+ * HMAC-SHA256(secret, commit hash), its first 8 bytes as a big-endian number n; n times
+ * 1,000,000 divided by 2 to the 64th, rounded down, is the draw. The answer is checked if that
+ * is below the receipt's ``audit_probability``.
+ */
+export interface Draws {
+  readonly anchor: string;
+  readonly epoch: number;
+  readonly first_day: number;
+  readonly commitment: string;
+  readonly revealed: number | null;
+  readonly secret: string | null;
+}
+
+/** A reference ran a job again and compared. */
+export interface Check {
+  readonly job: string;
+  readonly purpose: string;
+  readonly auditor: string;
+  readonly device_class: string;
+  readonly comparator_version: number;
+  readonly distance: number;
+  readonly threshold: number;
+  readonly agreed: boolean;
+  readonly checked_at: number;
+}
+
+/** In the order in which they were made; none while they are still to come. */
+export interface Checks {
+  readonly checks: ReadonlyArray<Check>;
 }
 
 /** Receipts whose Merkle root is on chain, or on its way there. */
