@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = ("export", "browser", "integration", "chain", "bench", "properties", "unit")
 
 #: For `tabgrid bench chaos`, which has the time.
-settings.register_profile("long", max_examples=10_000, deadline=None)
+settings.register_profile("long", max_examples=2_000, deadline=None)
 
 
 def _kind(item: pytest.Item) -> str:

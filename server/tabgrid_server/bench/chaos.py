@@ -25,7 +25,7 @@ FUZZERS = (
     "tests/unit/tabgrid_server/chain/test_extensions.py",
     "tests/properties/test_agreement.py",
 )
-#: Schedules of one round; a round takes about a minute of one core.
+#: Schedules of one round, which takes some two minutes of one core with the fuzzers.
 ROUND = 600
 
 

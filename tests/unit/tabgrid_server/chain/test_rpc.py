@@ -151,7 +151,7 @@ def test_no_garbage_crashes(bodies: list[str]) -> None:
 
 async def test_a_dead_and_a_silent_server_are_unavailable() -> None:
     async with answering(Answers()) as rpc:
-        url = rpc.url
+        (url,) = rpc.urls
     async with Rpc(url) as rpc:
         with pytest.raises(RpcUnavailable, match="cannot be reached"):
             await rpc.height()
