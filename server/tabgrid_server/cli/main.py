@@ -34,6 +34,7 @@ SUMMARIES = {
         "models": "Export, check and list models.",
         "treasury": "Show what the grid can pay, approve and revoke it, reset the breaker.",
         "report": "Tell what came in, was earned and was paid, day by day.",
+        "deposits": "Show what was paid in, and assign what is nobody's.",
         "audit": "Prove that the books balance and the treasury covers what is owed.",
         "bench": "Measure this machine and this build, beside a baseline.",
     },

@@ -108,7 +108,9 @@ async def playground(request: Request) -> Response:
     views = _views(request)
     wanted = request.query_params.get("model")
     context = choices.context(views.models(), wanted, _origin(request))
-    context["page_data"]["token"] = views.chain().token
+    chain = views.chain()
+    named = f"solana:{chain.cluster}" if chain.claims else ""
+    context["page_data"] |= {"token": chain.token, "chain": named, "local": chain.local}
     return page(request, "playground.html", section="/playground", **context)
 
 

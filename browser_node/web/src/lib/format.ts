@@ -18,6 +18,15 @@ export function amount(baseUnits: number, token: Token): string {
   return `${baseUnits < 0 ? "−" : ""}${grouped(whole)}${fraction && `.${fraction}`} ${token.symbol}`;
 }
 
+/** "1,234.5" in base units; null for what is no amount or has more digits than the token. */
+export function units(text: string, decimals: number): number | null {
+  const found = /^(\d*)(?:\.(\d*))?$/.exec(text.trim().replace(/,/g, ""));
+  const [, whole = "", digits = ""] = found ?? [];
+  if (!found || whole + digits === "" || digits.length > decimals) return null;
+  const value = Number(whole + digits.padEnd(decimals, "0"));
+  return Number.isSafeInteger(value) ? value : null;
+}
+
 export const count = (n: number): string => grouped(n);
 
 /** A length of time with two or three digits: "340 ms", "2.4 s", "3 min", "72 h". */

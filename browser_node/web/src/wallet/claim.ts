@@ -52,7 +52,7 @@ export async function makeClaim(
   if (claim.state !== "reserved" || transaction === null) {
     return followClaim(claim, api, wait, onChange);
   }
-  const signed = await signTransaction(claimant, account, transaction);
+  const signed = await signTransaction(claimant, account, transaction, "sign the claim");
   const sent = await api.signClaim(claim.id, { transaction: signed });
   onChange(sent);
   return followClaim(sent, api, wait, onChange);
@@ -84,11 +84,15 @@ export async function followClaim(
 
 type Account = Awaited<ReturnType<typeof connect>>;
 
-/** Base64 in, base64 out: the wallet adds its signature to the server's bytes. */
-async function signTransaction(
+/**
+ * Base64 in, base64 out: the wallet adds its signature to the server's bytes. `doing` ends
+ * "… did not …" sentences.
+ */
+export async function signTransaction(
   { offer, chain }: Claimant,
   account: Account,
   transaction: string,
+  doing: string,
 ): Promise<string> {
   const feature = offer.features["solana:signTransaction"];
   if (!feature) throw new WalletError("cannot-sign", `${offer.name} cannot sign transactions.`);
@@ -99,6 +103,6 @@ async function signTransaction(
     if (!output) throw new WalletError("failed", `${offer.name} returned no transaction.`);
     return toBase64(output.signedTransaction);
   } catch (error) {
-    throw asWalletError(error, offer.name, "sign the claim");
+    throw asWalletError(error, offer.name, doing);
   }
 }

@@ -1,6 +1,17 @@
 /** What the playground asks of the grid, and errors as sentences. */
 
-import type { ErrorBody, Job, Key, NewKey, Quote } from "../../generated/api.js";
+import type {
+  Claim,
+  Deposit,
+  Deposits,
+  ErrorBody,
+  Job,
+  Key,
+  NewKey,
+  Quote,
+  SignedClaim,
+  UnsignedPayment,
+} from "../../generated/api.js";
 
 export class ApiError extends Error {
   constructor(
@@ -54,6 +65,31 @@ async function errorOf(answer: Response): Promise<ApiError> {
 export const createKey = (label: string): Promise<NewKey> => ask("/api/keys", "", { label });
 
 export const currentKey = (key: string): Promise<Key> => ask("/api/keys/current", key);
+
+/** In base units; `wallet`: where a refund goes instead of the account that pays. */
+export interface Wanted {
+  readonly amount: number;
+  readonly wallet: string | null;
+}
+
+export const createDeposit = (key: string, wanted: Wanted): Promise<Deposit> => ask("/api/deposits", key, wanted);
+
+export const deposits = (key: string): Promise<Deposits> => ask("/api/deposits", key);
+
+export const depositOf = (key: string, id: string): Promise<Deposit> => ask(`/api/deposits/${id}`, key);
+
+export const paymentOf = (key: string, id: string, wallet: string): Promise<UnsignedPayment> =>
+  ask(`/api/deposits/${id}/transaction`, key, { wallet });
+
+export const sendPayment = (key: string, id: string, transaction: string): Promise<Deposit> =>
+  ask(`/api/deposits/${id}/send`, key, { transaction });
+
+export const createRefund = (key: string, wallet: string): Promise<Claim> => ask("/api/refunds", key, { wallet });
+
+export const signRefund = (key: string, id: string, signed: SignedClaim): Promise<Claim> =>
+  ask(`/api/refunds/${id}/sign`, key, signed);
+
+export const refundOf = (key: string, id: string): Promise<Claim> => ask(`/api/refunds/${id}`, key);
 
 export const quote = ({ model, input }: Order, signal: AbortSignal): Promise<Quote> =>
   ask("/api/quotes", "", { model, input }, signal);

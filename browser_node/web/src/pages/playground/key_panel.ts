@@ -13,6 +13,8 @@ export class KeyPanel {
 
   /** Told whenever there is a key or no longer one. */
   changed: () => void = () => undefined;
+  /** Told when there is another key, or none any more: what belongs to it is another's now. */
+  keyed: () => void = () => undefined;
 
   constructor(private readonly token: Token) {
     byId("key-create", HTMLButtonElement).addEventListener("click", () => void this.create());
@@ -46,6 +48,7 @@ export class KeyPanel {
       this.key = made.key;
       store(made.key);
       this.show(true);
+      this.keyed();
       setText(byId("key-credit", HTMLElement), amount(made.credit, this.token));
       setText(byId("key-spent", HTMLElement), amount(0, this.token));
     } catch (error) {
@@ -59,6 +62,7 @@ export class KeyPanel {
     this.key = "";
     store("");
     this.show();
+    this.keyed();
   }
 
   /** `whole`: just made; otherwise only enough of it is shown to tell keys apart. */

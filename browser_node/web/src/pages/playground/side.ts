@@ -13,6 +13,10 @@ export interface PageData {
   readonly title: string;
   readonly unit: string;
   readonly token: Token;
+  /** As wallets name it; "" where the grid has none, so that nothing can be paid in. */
+  readonly chain: string;
+  /** The demo wallet is offered only where the tokens are play money. */
+  readonly local: boolean;
 }
 
 export type Tone = "" | "good" | "waiting" | "wrong";
