@@ -63,11 +63,16 @@ export class DepositPanel {
       await wait(POLL_MS);
       if (document.hidden) continue;
       const found = await api.depositOf(this.panel.key, id).catch(() => null);
-      if (found === null || this.open?.id !== id) continue;
-      const more = found.received > this.open.received;
+      if (found === null || this.received(id) === null) continue;
+      const more = found.received > (this.received(id) ?? 0);
       this.show(found);
       if (more) await this.refresh();
     }
+  }
+
+  /** What came so far for the deposit that is shown; null for another one. */
+  private received(id: string): number | null {
+    return this.open?.id === id ? this.open.received : null;
   }
 
   private show(deposit: Deposit | null): void {
