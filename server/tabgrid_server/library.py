@@ -12,14 +12,17 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tabgrid_models import catalogue
+import msgspec
+
+from tabgrid_models import calibration, catalogue
+from tabgrid_models.calibration import Calibration
 from tabgrid_models.catalogue import Catalogue, InvalidManifest
-from tabgrid_models.manifest import File, Manifest
+from tabgrid_models.manifest import File, Manifest, Variant
 from tabgrid_models.runtime import Tokenizer
 
 from .settings import CHECKOUT_LIBRARY
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer as Fast
 
 MANIFEST = "manifest.json"
+#: Beside the manifest and no part of it: see ``tabgrid_models.calibration``.
+CALIBRATION = "calibration.json"
 CHECKOUT = CHECKOUT_LIBRARY
 
 
@@ -43,6 +48,13 @@ class Library:
     catalogue: Catalogue
     #: SHA-256 of a file to its path, for ``/weights/{sha256}``.
     files: Mapping[str, Path]
+    #: Model id to what was measured of it; those of other weights or comparators left out.
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+
+    def threshold(self, manifest: Manifest, variant: Variant) -> float | None:
+        """For ``Connector.compare``; None where the model was not calibrated."""
+        found = self.calibrations.get(manifest.id)
+        return found.threshold(variant) if found else None
 
     def folder_of(self, manifest: Manifest) -> Path:
         """Where its manifest lies, and those of its files that no other model brought."""
@@ -105,7 +117,7 @@ def open_library(folder: Path | None = None) -> Library:
         models = Catalogue(manifests)
     except InvalidManifest as error:
         raise LibraryError(f"{folder}: {error}") from error
-    return Library(folder, models, find_files(folder, models))
+    return Library(folder, models, find_files(folder, models), _calibrations(folder, models))
 
 
 def find_files(folder: Path, models: Catalogue) -> Mapping[str, Path]:
@@ -151,6 +163,24 @@ def _read(path: Path) -> Manifest:
             f"{path}: the model is called {manifest.id!r}, so its folder must be too."
         )
     return manifest
+
+
+def _calibrations(folder: Path, models: Catalogue) -> Mapping[str, Calibration]:
+    """One that was made for other files or another comparator says nothing of these."""
+    found = {}
+    for manifest in models:
+        path = folder / manifest.id / CALIBRATION
+        if not path.exists():
+            continue
+        try:
+            made = calibration.parse(path.read_bytes())
+        except (OSError, msgspec.DecodeError) as error:
+            raise LibraryError(
+                f"{path}: {error}; make it again with 'tabgrid models calibrate {manifest.id}'."
+            ) from error
+        if made.fits(manifest, catalogue.connector_of(manifest).comparator_version):
+            found[manifest.id] = made
+    return MappingProxyType(found)
 
 
 def _sized(path: Path, file: File) -> Path:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from tabgrid_models.calibration import Calibration
 from tabgrid_models.catalogue import download_bytes
 from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
 
@@ -65,6 +66,7 @@ class GridViews:
         self._payouts = payouts
         self._published = published
         self._cards = [_card(offer, library) for offer in coordinator.offers.all]
+        self._calibrations = tuple(library.calibrations.values())
 
     @property
     def token(self) -> Token:
@@ -90,6 +92,9 @@ class GridViews:
             token=self.token,
             hour=coordinator.figures.hour(time.time()),
         )
+
+    async def calibrations(self) -> Sequence[Calibration]:
+        return self._calibrations
 
     async def recent_jobs(
         self, limit: int, before: str | None = None, wallet: str | None = None

@@ -11,6 +11,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tabgrid_models.calibration import (
+    Calibration,
+    Cheat,
+    Honest,
+    Spread,
+    VariantCalibration,
+)
 from tabgrid_models.connectors.classify import ClassifyInput
 from tabgrid_models.connectors.embeddings import EmbeddingsInput
 from tabgrid_models.connectors.text_to_image import TextToImageInput
@@ -51,6 +58,32 @@ NOBODY = "job_01KAR8YEWQ2JE73CC4QBWG0000"
 DIGEST = "39" * 32
 TOKEN = Token("TGT", 6, "So11111111111111111111111111111111111111112")
 
+CALIBRATION = Calibration(
+    model="mini",
+    digest=DIGEST,
+    connector="embeddings",
+    comparator_version=1,
+    unit="1 - cosine of the worst row",
+    share=0.999,
+    margin=10,
+    backends={"cpu": "<b>onnxruntime</b>", "wasm": "Chromium"},
+    variants=(
+        VariantCalibration(
+            variant="q8",
+            dtype="q8",
+            threshold=1e-7,
+            floor=1e-7,
+            honest=(Honest("cpu", "wasm", Spread(50, 0.0, 1e-13, 5e-13, 1e-12, 2e-12, 2e-12)),),
+            held_out=50,
+            refused=0,
+            cheats=(
+                Cheat("random unit vectors", 40, 40, Spread(40, 0.7, 1.0, 1.1, 1.2, 1.2, 1.2)),
+                Cheat("a little <off>", 40, 10, Spread(40, 1e-8, 5e-8, 2e-7, 3e-7, 3e-7, 3e-7)),
+                Cheat("no vectors at all", 40, 40, None),
+            ),
+        ),
+    ),
+)
 NODE = Node(
     id="node_01KAR8YEWQ2JE73CC4QBWG06PD",
     wallet=ADDRESS,
@@ -239,6 +272,9 @@ class MadeViews:
     def __init__(self, empty: bool = False, jobs: Sequence[JobRow] = (JOB,)) -> None:
         self.jobs = () if empty else tuple(jobs)
         self.empty = empty
+
+    async def calibrations(self) -> Sequence[Calibration]:
+        return [CALIBRATION]
 
     async def stats(self) -> Stats:
         done = 0 if self.empty else 48_213

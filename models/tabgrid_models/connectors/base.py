@@ -56,6 +56,8 @@ class Connector(Protocol, Generic[InputT, OutputT]):
     algorithm: ClassVar[str]
     #: Raised when ``compare`` changes; stands in every receipt.
     comparator_version: ClassVar[int]
+    #: What ``compare`` measures, in words.
+    distance: ClassVar[str]
     #: What one unit of ``Usage`` is called, singular: "token".
     unit: ClassVar[str]
     Input: type[InputT]
@@ -76,7 +78,21 @@ class Connector(Protocol, Generic[InputT, OutputT]):
         self, input: InputT, manifest: Manifest, runtime: Runtime, emit: Emit
     ) -> OutputT: ...
 
-    def compare(self, reference: OutputT, candidate: OutputT, dtype: str) -> Comparison: ...
+    def compare(
+        self,
+        reference: OutputT,
+        candidate: OutputT,
+        dtype: str,
+        threshold: float | None = None,
+    ) -> Comparison:
+        """``threshold`` is the one that the model was calibrated to; None: the built-in one."""
+
+    def floor(self, dtype: str) -> float:
+        """The distance under which no calibration puts a threshold.
+
+        What devices may differ by that nobody here could measure: ONNX Runtime's own tests
+        let WebGPU be off by one part in a thousand, and drivers round as they like.
+        """
 
 
 @runtime_checkable

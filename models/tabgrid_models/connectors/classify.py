@@ -30,6 +30,9 @@ SUM_TOLERANCE = 1e-4
 #: Backends differ by 2e-12 in 1 - cosine (see ``embeddings``), so by 2e-6 in a vector; the
 #: graph's scale of 20 makes at most 1e-5 of that. Other weights show far above 1e-3.
 THRESHOLD = 1e-3
+#: Vectors that are one part in two thousand apart, in a chance direction of hundreds, move a
+#: label's nearness by 4e-5; the graph's scale of 20 and softmax's slope of a quarter do the rest.
+FLOOR, HALF_FLOOR = 2e-4, 1e-2
 
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)]
 Label = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -56,6 +59,7 @@ class ClassifyConfig(msgspec.Struct, frozen=True):
 class Classify:
     algorithm: ClassVar[str] = "classify"
     comparator_version: ClassVar[int] = 1
+    distance: ClassVar[str] = "largest difference of two probabilities"
     unit: ClassVar[str] = "token"
     Input: type[ClassifyInput] = ClassifyInput
     Output: type[ClassifyOutput] = ClassifyOutput
@@ -102,18 +106,27 @@ class Classify:
         return ClassifyOutput(tuple(scores[index] for index in range(len(tokens))))
 
     def compare(
-        self, reference: ClassifyOutput, candidate: ClassifyOutput, dtype: str
+        self,
+        reference: ClassifyOutput,
+        candidate: ClassifyOutput,
+        dtype: str,
+        threshold: float | None = None,
     ) -> Comparison:
         """The largest difference of two probabilities; infinite where the shapes differ."""
+        if threshold is None:
+            threshold = THRESHOLD
         if list(map(len, reference.scores)) != list(map(len, candidate.scores)):
-            return Comparison(math.inf, THRESHOLD)
+            return Comparison(math.inf, threshold)
         pairs = zip(reference.scores, candidate.scores, strict=True)
         distances = [
             abs(a - b) for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True)
         ]
         # max() may drop NaN; whatever is not a number is not an answer.
         worst = math.inf if any(map(math.isnan, distances)) else max(distances, default=0.0)
-        return Comparison(worst, THRESHOLD)
+        return Comparison(worst, threshold)
+
+    def floor(self, dtype: str) -> float:
+        return HALF_FLOOR if dtype == "fp16" else FLOOR
 
 
 async def _scores(runtime: Runtime, texts: Tensor, labels: Tensor) -> bytes:

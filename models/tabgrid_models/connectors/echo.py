@@ -32,6 +32,7 @@ class EchoConfig(msgspec.Struct, frozen=True):
 class Echo:
     algorithm: ClassVar[str] = "echo"
     comparator_version: ClassVar[int] = 1
+    distance: ClassVar[str] = "0 for the same text, else 1"
     unit: ClassVar[str] = "job"
     Input: type[EchoInput] = EchoInput
     Output: type[EchoOutput] = EchoOutput
@@ -53,8 +54,17 @@ class Echo:
     ) -> EchoOutput:
         return EchoOutput(input.text)
 
-    def compare(self, reference: EchoOutput, candidate: EchoOutput, dtype: str) -> Comparison:
-        return Comparison(0.0 if reference == candidate else 1.0, 0.0)
+    def compare(
+        self,
+        reference: EchoOutput,
+        candidate: EchoOutput,
+        dtype: str,
+        threshold: float | None = None,
+    ) -> Comparison:
+        return Comparison(0.0 if reference == candidate else 1.0, threshold or 0.0)
+
+    def floor(self, dtype: str) -> float:
+        return 0.0
 
 
 CONNECTOR: AnyConnector = Echo()

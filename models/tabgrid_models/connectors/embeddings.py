@@ -40,6 +40,9 @@ NORM_TOLERANCE = 2e-3
 #: (SwiftShader). 1e-5 leaves real GPUs room and is far below what other weights would show:
 #: the original's float32 weights are 2e-4 away, int8 arithmetic 1e-1.
 THRESHOLDS = {"fp32": 1e-4, "q8": 1e-5, "fp16": 1e-3}
+#: Vectors that are one part in two thousand apart are 1e-7 apart by this measure. float16 has
+#: eleven bits, and each GPU adds up in its own order: one part in thirty.
+FLOOR, HALF_FLOOR = 1e-7, 5e-4
 
 Text = Annotated[
     str, Meta(min_length=1, max_length=MAX_CHARACTERS, description="Not empty; a space is.")
@@ -74,6 +77,7 @@ class EmbeddingsConfig(msgspec.Struct, frozen=True):
 class Embeddings:
     algorithm: ClassVar[str] = "embeddings"
     comparator_version: ClassVar[int] = 1
+    distance: ClassVar[str] = "1 - cosine of the worst row"
     unit: ClassVar[str] = "token"
     Input: type[EmbeddingsInput] = EmbeddingsInput
     Output: type[EmbeddingsOutput] = EmbeddingsOutput
@@ -136,10 +140,15 @@ class Embeddings:
         return EmbeddingsOutput(b"".join(rows), config.dimensions)
 
     def compare(
-        self, reference: EmbeddingsOutput, candidate: EmbeddingsOutput, dtype: str
+        self,
+        reference: EmbeddingsOutput,
+        candidate: EmbeddingsOutput,
+        dtype: str,
+        threshold: float | None = None,
     ) -> Comparison:
         """1 - the smallest cosine of two rows; infinite where the shapes differ."""
-        threshold = THRESHOLDS.get(dtype, THRESHOLDS["fp32"])
+        if threshold is None:
+            threshold = THRESHOLDS.get(dtype, THRESHOLDS["fp32"])
         if (reference.dims, reference.count) != (candidate.dims, candidate.count):
             return Comparison(math.inf, threshold)
         pairs = zip(_rows(reference), _rows(candidate), strict=True)
@@ -149,6 +158,9 @@ class Embeddings:
         # max() may drop NaN; whatever is not a number is not an answer.
         worst = math.inf if any(map(math.isnan, distances)) else max(distances, default=0.0)
         return Comparison(worst, threshold)
+
+    def floor(self, dtype: str) -> float:
+        return HALF_FLOOR if dtype == "fp16" else FLOOR
 
 
 def micro_batches(

@@ -10,8 +10,16 @@ import click
 from tabgrid_models import catalogue
 from tabgrid_models.manifest import Manifest
 
+from ..calibrate import LEAST_JOBS, NATIVE, REFERENCE, TABS
 from ..export import ExportError, require_tools
-from ..library import CHECKOUT, Library, LibraryError, open_library, verify
+from ..library import (
+    CALIBRATION,
+    CHECKOUT,
+    Library,
+    LibraryError,
+    open_library,
+    verify,
+)
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 library_option = click.option(
@@ -132,6 +140,69 @@ def seal_model(folder: Path) -> None:
         click.echo(_line(seal.seal(folder.absolute())))
     except ExportError as error:
         raise click.ClickException(str(error)) from error
+
+
+@models.command("calibrate")
+@library_option
+@click.argument("id")
+@click.option("--jobs", default=400, show_default=True, help="Inputs for each backend.")
+@click.option("--cheated", default=100, show_default=True, help="Of them, to cheat at.")
+@click.option("--seconds", default=120.0, show_default=True, help="For each backend and variant.")
+@click.option(
+    "--backend",
+    "backends",
+    type=click.Choice((*NATIVE, *TABS)),
+    multiple=True,
+    default=tuple(NATIVE),
+    show_default="the native ones",
+    help="May be given several times; wasm and webgpu drive a browser.",
+)
+@click.option("--floor", type=float, help="No threshold below this.  [default: the connector's]")
+@click.option(
+    "--inputs",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Inputs like your users', one JSON object per line.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what was found.")
+def calibrate_model(
+    folder: Path,
+    id: str,
+    jobs: int,
+    file: Path | None,
+    backends: tuple[str, ...],
+    dry_run: bool,
+    **rest: Any,
+) -> None:
+    """Measure where wrong begins for the model ID, and which cheats that finds.
+
+    Runs the same inputs over every backend, makes each variant's threshold from their
+    distances, tries cheats against it, and writes calibration.json beside the manifest.
+    Needs onnxruntime and onnx.
+    """
+    try:
+        from ..calibrate import inputs, measure, report
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"Calibrating needs {error.name}, which the extras 'node' and 'export' bring."
+        ) from error
+    library = _open(folder)
+    (manifest,) = _chosen(library, (id,))
+    try:
+        work = inputs.read(manifest, file.read_bytes()) if file else inputs.honest(manifest, jobs)
+    except ValueError as error:
+        raise click.ClickException(f"{file}: {error}") from error
+    if len(work) < LEAST_JOBS:
+        raise click.ClickException(f"That needs {LEAST_JOBS} inputs at least, not {len(work)}.")
+    # The reference always answers, and first.
+    chosen = dict.fromkeys((REFERENCE, *backends))
+    options = measure.Options(backends=tuple(chosen), **rest)
+    found = measure.calibrate(
+        library, manifest, work, options, lambda text: click.echo(text, err=True)
+    )
+    if not dry_run:
+        (library.folder_of(manifest) / CALIBRATION).write_bytes(found.encoded())
+    click.echo("\n".join(report.table(found)))
 
 
 def _open(folder: Path) -> Library:

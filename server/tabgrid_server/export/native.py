@@ -40,11 +40,25 @@ class Array:
 
 
 class NativeRuntime:
-    """One variant in a folder, loaded."""
+    """One variant in a folder, loaded.
 
-    def __init__(self, manifest: Manifest, variant: Variant, folder: Path) -> None:
+    ``threads`` 0: as onnxruntime chooses. ``plain``: each node by itself, none folded or
+    fused, as another version or processor might choose.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        variant: Variant,
+        folder: Path,
+        threads: int = 0,
+        plain: bool = False,
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = threads
+        if plain:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._sessions = {
             name: onnxruntime.InferenceSession(
                 str(folder / path), options, providers=["CPUExecutionProvider"]

@@ -32,6 +32,11 @@ class Heading(msgspec.Struct, frozen=True):
     text: str
 
 
+#: A fence of this language stands for a figure that the page draws from what was measured.
+FIGURE = "figure comparators"
+_PLACE = "<figure></figure>\n"
+
+
 class Guide(msgspec.Struct, frozen=True):
     slug: str
     title: str
@@ -39,6 +44,11 @@ class Guide(msgspec.Struct, frozen=True):
     summary: str
     headings: tuple[Heading, ...]
     html: Markup
+
+    def around_figure(self) -> tuple[Markup, Markup] | None:
+        """What stands before and after the place of the figure; None without one."""
+        before, place, after = self.html.partition(_PLACE)
+        return (Markup(before), Markup(after)) if place else None  # noqa: S704 our files
 
 
 def load(folder: Path = FOLDER) -> dict[str, Guide]:
@@ -82,4 +92,6 @@ def _anchor(tokens: list[Token]) -> tuple[Heading, ...]:
 
 def _render_fence(self: RendererHTML, tokens: Sequence[Token], at: int, *_: Any) -> str:
     """Code that is wider than a phone scrolls in its own box, which a keyboard can reach."""
+    if tokens[at].info == FIGURE:
+        return _PLACE
     return f'<pre tabindex="0"><code>{escapeHtml(tokens[at].content)}</code></pre>\n'

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from ..api.schemas import JobRow, Receipt
-from . import charts, guides
+from . import charts, guides, spreads
 from . import format as words
 from . import playground as choices
 from .render import TEMPLATES, page
@@ -277,7 +277,8 @@ async def guide(request: Request) -> Response:
     found = _guides().get(request.path_params["slug"])
     if found is None:
         raise HTTPException(404, "There is no such guide. The list of guides is at /docs.")
-    return page(request, "guide.html", section="/docs", guides=_guides(), guide=found)
+    drawn = spreads.panels(await _views(request).calibrations()) if found.around_figure() else []
+    return page(request, "guide.html", section="/docs", guides=_guides(), guide=found, panels=drawn)
 
 
 async def favicon(request: Request) -> Response:

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tabgrid_models.calibration import Calibration
+
 from ..api.schemas import (
     Claim,
     Epoch,
@@ -71,6 +73,9 @@ class Picture(msgspec.Struct, frozen=True):
 
 class Views(Protocol):
     """Read-only questions. ``None`` means "there is no such thing": the page answers 404."""
+
+    async def calibrations(self) -> Sequence[Calibration]:
+        """What was measured of the library's models, by their ids."""
 
     async def stats(self) -> Stats: ...
 
