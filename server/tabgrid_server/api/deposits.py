@@ -41,7 +41,7 @@ from .schemas import (
     returns=Deposit,
     status=201,
     auth="key",
-    errors=(429, 503),
+    errors=(404, 429, 503),
 )
 async def create_deposit(request: Request, body: DepositRequest) -> Deposit:
     at = services(request)
@@ -58,7 +58,7 @@ async def create_deposit(request: Request, body: DepositRequest) -> Deposit:
     summary="The key's deposits, what came for them, and what can be refunded to whom",
     returns=Deposits,
     auth="key",
-    errors=(503,),
+    errors=(404, 503),
 )
 async def list_deposits(request: Request) -> Deposits:
     at = services(request)
@@ -147,11 +147,12 @@ async def send_payment(request: Request, body: SignedClaim) -> Deposit:
     returns=Claim,
     status=201,
     auth="key",
-    errors=(409, 429, 503),
+    errors=(404, 409, 429, 503),
 )
 async def create_refund(request: Request, body: RefundRequest) -> Claim:
     at = services(request)
     key = await at.keys.key_of(request)
+    _ = at.payouts.deposits  # a grid without a chain gives nothing back either
     at.refunds.take(key.owner, time.monotonic())
     await at.payouts.welcome(body.wallet)
     return claim_view(await at.payouts.service.reserve(body.wallet, key.owner))

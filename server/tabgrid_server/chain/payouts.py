@@ -21,7 +21,7 @@ from .depositing import Depositing
 from .deposits import Till
 from .epochs import Epochs
 from .keys import KeyFileError
-from .refusals import ChainUnavailable, ClaimsPaused, SignerUnavailable
+from .refusals import ChainUnavailable, ClaimsPaused, NoDeposits, SignerUnavailable
 from .rpc import Rpc, RpcError
 from .service import ClaimService
 from .till import open_till
@@ -71,9 +71,9 @@ class Payouts:
 
     @property
     def deposits(self) -> Depositing:
-        """Raises ``NoChain``, ``ChainUnavailable``."""
+        """Raises ``NoDeposits``, ``ChainUnavailable``."""
         if not self._settings.chain.rpc:
-            raise NoChain("This grid has no chain configured: ask its operator for credit.")
+            raise NoDeposits("This grid has no chain configured: ask its operator for credit.")
         if self._deposits is None:
             raise ChainUnavailable
         return self._deposits

@@ -21,6 +21,12 @@ class DepositRefused(GridError):
     status, type, code = 409, "invalid_request_error", "deposit_refused"
 
 
+class NoDeposits(GridError):
+    """This grid has no chain, so there is nothing to pay into. Waiting does not help."""
+
+    status, type, code = 404, "invalid_request_error", "no_chain"
+
+
 class DepositUnknown(GridError):
     status, type, code = 404, "invalid_request_error", "not_found"
 
