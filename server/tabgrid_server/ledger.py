@@ -216,6 +216,8 @@ def pay(
     fee: int = 0,
 ) -> Transfer:
     """The claim's transaction is final: the money has left for the chain, less ``fee``."""
+    if not fee:
+        return _move("pay", claim, token, in_flight_of(wallet, owner), CHAIN, amount, at)
     postings = ((in_flight_of(wallet, owner), -amount), *_arrived(claim, amount, fee))
     return Transfer("pay", claim, token, postings, at)
 
@@ -254,9 +256,11 @@ def offset(
 
 
 def _arrived(claim: str, amount: int, fee: int) -> tuple[tuple[str, int], ...]:
-    if not 0 <= fee < amount:
+    if not fee:
+        return ((CHAIN, amount),)
+    if not 0 < fee < amount:
         raise Unbalanced(f"claim {claim}: a fee of {fee} for {amount}.")
-    return ((CHAIN, amount - fee), (PUSH_FEES, fee)) if fee else ((CHAIN, amount),)
+    return ((CHAIN, amount - fee), (PUSH_FEES, fee))
 
 
 def _move(
