@@ -94,6 +94,13 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         found = (one.threshold for one in self.variants if one.variant == variant.id)
         return next(found, None)
 
+    def thresholds(self) -> dict[str, float]:
+        """By dtype, as an audit knows an answer; of two variants in one, the wider."""
+        widest: dict[str, float] = {}
+        for one in self.variants:
+            widest[one.dtype] = max(one.threshold, widest.get(one.dtype, 0.0))
+        return widest
+
     def encoded(self) -> bytes:
         """JSON as it lies on disk."""
         return msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n"

@@ -84,7 +84,13 @@ def create_app(settings: Settings) -> Starlette:
     """
     assets = Assets.load(DIST)
     library = open_library(settings.library)
-    offered = offers.build(settings.grids, library.catalogue.by_id, connector_of, library.tokenizer)
+    offered = offers.build(
+        settings.grids,
+        library.catalogue.by_id,
+        connector_of,
+        library.tokenizer,
+        library.thresholds,
+    )
 
     place = blobs.open_blobs(settings)
 

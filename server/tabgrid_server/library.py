@@ -56,6 +56,11 @@ class Library:
         found = self.calibrations.get(manifest.id)
         return found.threshold(variant) if found else None
 
+    def thresholds(self, manifest: Manifest) -> Mapping[str, float]:
+        """By dtype; empty where the model was not calibrated."""
+        found = self.calibrations.get(manifest.id)
+        return found.thresholds() if found else {}
+
     def folder_of(self, manifest: Manifest) -> Path:
         """Where its manifest lies, and those of its files that no other model brought."""
         return self.folder / manifest.id

@@ -64,7 +64,7 @@ def _embeddings(manifest: Manifest, count: int, random: Random) -> list[Any]:
 
 
 def _classify(manifest: Manifest, count: int, random: Random) -> list[Any]:
-    texts = _texts(random)
+    texts = (text for text in _texts(random) if text.strip())
     return [
         ClassifyInput(tuple(islice(texts, many)), random.choice(LABELS))
         for many in islice(cycle(TEXTS), count)

@@ -63,7 +63,7 @@ class LiveAudit(msgspec.Struct):
 
     def compare(self, reference: Any) -> Comparison:
         """How far the node's answer is from a reference's."""
-        return self.offer.connector.compare(reference, self.offer.output(self.output), self.dtype)
+        return self.offer.compare(reference, self.offer.output(self.output), self.dtype)
 
 
 class Auditing:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
-from tabgrid_models.connectors.base import AnyConnector, InvalidInput
+from tabgrid_models.connectors.base import AnyConnector, Comparison, InvalidInput
 from tabgrid_models.manifest import Manifest
 from tabgrid_models.runtime import Tokenizer
 
@@ -16,6 +17,8 @@ from .pricing import Price, quote
 
 #: Bytes of input that are tokenised in less than a millisecond or two.
 COUNTED_AT_ONCE = 16 * 1024
+#: Of a model that nobody calibrated.
+NO_THRESHOLDS: Mapping[str, float] = MappingProxyType({})
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -38,6 +41,7 @@ class Offer:
         manifest: Manifest,
         connector: AnyConnector,
         tokenizer: Tokenizer | None,
+        thresholds: Mapping[str, float] = NO_THRESHOLDS,
     ) -> None:
         self.grid = grid
         self.settings = settings
@@ -45,6 +49,7 @@ class Offer:
         self.digest = manifest.digest()
         self.connector = connector
         self._tokenizer = tokenizer
+        self._thresholds = thresholds
         self._encoder = msgspec.msgpack.Encoder()
         self._input = msgspec.msgpack.Decoder(connector.Input)
         self._output = msgspec.msgpack.Decoder(connector.Output)
@@ -77,6 +82,13 @@ class Offer:
         """Raises ``msgspec.DecodeError`` or ``ValidationError`` on what a node made up."""
         return self._output.decode(encoded)  # type: ignore[no-any-return]
 
+    def compare(
+        self, reference: msgspec.Struct, candidate: msgspec.Struct, dtype: str
+    ) -> Comparison:
+        """By the threshold that the model was calibrated to, or the connector's own."""
+        threshold = self._thresholds.get(dtype)
+        return self.connector.compare(reference, candidate, dtype, threshold)
+
 
 class Offers:
     """All offers of a coordinator, by grid and by model."""
@@ -102,6 +114,7 @@ def build(
     find: Callable[[str], Manifest | None],
     connector_of: Callable[[Manifest], AnyConnector],
     tokenizer_of: Callable[[Manifest], Tokenizer | None],
+    thresholds_of: Callable[[Manifest], Mapping[str, float]] = lambda manifest: NO_THRESHOLDS,
 ) -> Offers:
     """Join grids with the model library. Raises ``SettingsError`` for a model that is not there."""
     offers = []
@@ -114,5 +127,6 @@ def build(
                     "add it with 'tabgrid models add' or change grids." + grid + ".models."
                 )
             connector = connector_of(manifest)
-            offers.append(Offer(grid, settings, manifest, connector, tokenizer_of(manifest)))
+            tokenizer, thresholds = tokenizer_of(manifest), thresholds_of(manifest)
+            offers.append(Offer(grid, settings, manifest, connector, tokenizer, thresholds))
     return Offers(offers)
