@@ -70,6 +70,7 @@ def verify_models(folder: Path, ids: tuple[str, ...]) -> None:
 @click.option("--id", "id", help="What the model is called here.  [default: its own name]")
 @click.option("--title", help="For people.  [default: the id]")
 @click.option("--description", default="", help="For people: what it is good for.")
+@click.option("--limits", default="", help="For people: what it cannot do.")
 @click.option("--licence", help="SPDX expression of the weights' licence.")
 @click.option("--licence-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--max-tokens", default=0, show_default="the model's", help="Read no more than this.")
@@ -88,6 +89,7 @@ def add_model(
     id: str | None,
     title: str | None,
     description: str,
+    limits: str,
     licence: str | None,
     licence_file: Path | None,
     max_tokens: int,
@@ -116,6 +118,7 @@ def add_model(
                 licence=licence,
                 source=source if not Path(source).is_dir() else name,
                 weights=source,
+                limits=limits,
                 max_tokens=max_tokens,
                 pictures=recipe.Pictures(**{k: v for k, v in pictures.items() if v}),
             )

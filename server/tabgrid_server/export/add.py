@@ -22,7 +22,7 @@ CARD = """# {title}
 - Licence: {licence} (see LICENSE{and_notice})
 - Connector: `{connector}`
 {facts}
-## What was changed
+{limits}## What was changed
 
 {changes}
 `recipe.toml` makes these files again: `tabgrid models add recipe.toml`.
@@ -84,6 +84,7 @@ def _card(recipe: Recipe, manifest: Manifest, source: Path) -> str:
         and_notice=" and NOTICE" if recipe.notice else "",
         connector=manifest.connector,
         facts=facts,
+        limits=f"## Limits\n\n{recipe.limits.strip()}\n\n" if recipe.limits else "",
         changes=changes,
     )
 

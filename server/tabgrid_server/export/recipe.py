@@ -58,6 +58,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights: str
     #: Whom to name, and for what; becomes NOTICE.
     notice: str = ""
+    #: What it cannot do, in Markdown; its card says so.
+    limits: str = ""
     #: 0: what the source says.
     max_tokens: int = 0
     opset: int = 18
