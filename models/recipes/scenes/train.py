@@ -27,7 +27,7 @@ WARM_UP = 100  # steps
 EMA = 0.998  # of the averaged weights stays at each step, later on
 UNTOLD = 0.1  # of the captions are left out, for guidance
 READING_WEIGHT = 0.05  # of the reader's loss beside the UNet's
-LOG_EVERY, SAVE_EVERY_S, JUDGE_EVERY_S = 50, 300, 480
+LOG_EVERY, SAVE_EVERY_S, JUDGE_EVERY_S = 50, 300, 600
 REFRESH_EVERY = 500  # steps
 ALPHAS = make_scheduler().alphas_cumprod
 
