@@ -40,7 +40,8 @@ def main() -> None:
     print("main things that were wrong:", dict(Counter(f"{t.size} {t.shape}" for t in wrong)))
     if sheet:
         rows = np.stack(pictures).reshape(-1, COLUMNS, 64, 64, 3).transpose(0, 2, 1, 3, 4)
-        Image.fromarray(rows.reshape(-1, COLUMNS * 64, 3)).save(sheet, optimize=True)
+        whole = Image.fromarray(rows.reshape(-1, COLUMNS * 64, 3))
+        whole.quantize(128, dither=Image.Dither.NONE).save(sheet, optimize=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     judge = _command(commands, "judge", _judge, "judge a pipeline by the held-out prompts")
     judge.add_argument("pipeline", type=Path)
     judge.add_argument("--steps", type=int, default=8)
-    judge.add_argument("--guidance", type=float, default=3.0)
+    judge.add_argument("--guidance", type=float, default=4.5)
     judge.add_argument("--sheet", type=Path, help="PNG with all the pictures")
     pack = _command(commands, "pack", _pack, "save the averaged weights as a pipeline")
     pack.add_argument("--product", type=Path, required=True)
