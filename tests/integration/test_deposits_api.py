@@ -36,7 +36,8 @@ demo_credit = 7000000
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     running = Grid(tmp_path_factory.mktemp("grid"), SETTINGS)
     try:
-        yield running.start()
+        running.start().until_chain_is_open()
+        yield running
     finally:
         running.stop()
 

@@ -20,5 +20,5 @@ async def test_held_out_prompts_become_what_they_say() -> None:
 
 def test_it_is_small_and_quick_to_draw() -> None:
     model = models.manifest(MODEL)
-    assert sum(file.bytes for file in model.variants[0].files) <= 15_000_000
+    assert sum(file.size for file in model.variants[0].files) <= 15_000_000
     assert model.config["default_steps"] <= 8

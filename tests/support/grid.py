@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,13 @@ class Grid:
         for node in started:
             node.ready()
         return self
+
+    def until_chain_is_open(self) -> None:
+        """Pages are served at once; the treasury is opened meanwhile."""
+        until = time.monotonic() + 60
+        while "claims are open" not in self.coordinator.text():
+            assert time.monotonic() < until, self.coordinator.text()
+            time.sleep(0.05)
 
     def start_chain(self) -> Program:
         where = ("--port", str(self.chain_port), "--data", str(self.folder / "chain"))

@@ -36,6 +36,9 @@ RETRY_S = 2.0
 
 class NoChain(GridError):
     status, type, code = 503, "server_error", "no_chain"
+#: Wallets remembered for their welcome while the chain does not answer: a demo has a few, and
+#: whoever is not among them is welcomed at the next sign-in.
+EARLY = 1_000
 
 
 class Payouts:
@@ -55,6 +58,8 @@ class Payouts:
         self._attesting: Attesting | None = None
         self._deposits: Depositing | None = None
         self._rpc: Rpc | None = None
+        #: Wallets that signed in before the chain answered.
+        self._early: set[str] = set()
         #: Address of the token's mint, "" until it is known.
         self.mint = settings.chain.mint
 
@@ -113,9 +118,14 @@ class Payouts:
             raise ChainUnavailable from error
 
     async def welcome(self, wallet: str) -> None:
-        """Do for a new wallet what the local chain's faucet does; never fails."""
+        """Do for a new wallet what the local chain's faucet does; never fails.
+
+        Who signs in before the chain answers is welcomed once it does.
+        """
         if self._service is not None:
             await self._service.welcome(wallet)
+        elif len(self._early) < EARLY:
+            self._early.add(wallet)
 
     async def run(self) -> None:
         """Open the treasury, trying until an RPC answers, and follow claims from then on."""
@@ -134,6 +144,8 @@ class Payouts:
                 self._store, rpc, till, chain, watcher, time.time, os.urandom
             )
             self._epochs = Epochs(self._store, rpc, treasury, chain, time.time)
+            while self._early:
+                await self._service.welcome(self._early.pop())
             log.info("claims are open", treasury=str(treasury.account), mint=self.mint)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._service.run())
