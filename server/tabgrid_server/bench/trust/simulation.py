@@ -172,9 +172,10 @@ class Simulation:
         elif isinstance(told, do.ConvictUnit):
             self._convicted(self.place_of[told.unit.wallet])
         elif isinstance(told, do.RestoreUnit):
-            self.wrongful -= 1
-            self.lifted += 1
-            self.place_of[told.unit.wallet].owner.earned += told.pay
+            owner = self.place_of[told.unit.wallet].owner
+            owner.earned += told.pay
+            self.wrongful -= not owner.cheats
+            self.lifted += not owner.cheats
         elif isinstance(told, do.ReverseStrike):
             self.place_of[told.unit.wallet].owner.earned += told.pay + told.fine
         elif isinstance(told, do.QuarantineClass):

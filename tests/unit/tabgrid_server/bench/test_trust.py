@@ -59,8 +59,10 @@ def test_a_third_of_cheats_harms_little_and_earns_less(rate: float, strategy: St
     assert outcome.row.cheater_pay < 0.9 * outcome.honest_pay
 
 
-def test_a_broken_driver_convicts_nobody_for_good() -> None:
-    (outcome,) = outcomes("tabgrid", 0, 1, "broken-driver")
+@pytest.mark.parametrize("cheaters", [0, 0.3])
+def test_a_broken_driver_convicts_nobody_for_good(cheaters: float) -> None:
+    (outcome,) = outcomes("tabgrid", cheaters, 1, "broken-driver")
+    # Exactly: cheats whose strikes are lifted with the others' do not make up for anybody.
     assert outcome.row.wrongful_convictions == 0
     assert outcome.row.settled_wrong < 0.01
     assert outcome.honest_pay > 0.8
