@@ -36,6 +36,8 @@ RETRY_S = 2.0
 
 class NoChain(GridError):
     status, type, code = 503, "server_error", "no_chain"
+
+
 #: Wallets remembered for their welcome while the chain does not answer: a demo has a few, and
 #: whoever is not among them is welcomed at the next sign-in.
 EARLY = 1_000
