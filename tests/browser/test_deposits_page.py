@@ -66,6 +66,7 @@ def open_playground(
     page.goto(f"{grid.url}/playground?model={MODEL}")
     page.get_by_test_id("create-key").click()
     expect(page.get_by_test_id("credit")).to_have_text("7.00 TGT")
+    page.get_by_test_id("deposit-add").click()
     return page, wrong
 
 

@@ -147,6 +147,10 @@ async def test_what_is_refused(grid: Grid) -> None:
         await alice.post(f"{path}/send", {"transaction": "AAAA"}, 409)
         await alice.post("/api/deposits", {"amount": 0}, 400)
         await alice.post("/api/deposits", {"wallet": "nobody"}, 400)
+        looks_like_one = {"wallet": "z" * 44}
+        for way in ("/api/deposits", f"{path}/transaction", "/api/refunds"):
+            none = await alice.post(way, looks_like_one, 400)
+            assert "is no Solana address" in none["error"]["message"]
         await alice.post("/api/refunds", {"wallet": address}, 409)  # nothing was paid in
         qr = await alice.http.get(f"{path}/qr.svg")
         assert qr.headers["content-type"] == "image/svg+xml"

@@ -13,11 +13,12 @@ from starlette.responses import Response
 
 from ..auth import client_address
 from ..chain.refusals import ClaimUnknown
-from ..errors import NotFound
+from ..errors import BadRequest, NotFound
 from ..services import services
 from ..store import claims as stored_claims
 from ..views import claim_view
 from .account import decode_base64
+from .grid import is_address
 from .operations import Operation, operation
 from .schemas import (
     Claim,
@@ -47,7 +48,8 @@ async def create_deposit(request: Request, body: DepositRequest) -> Deposit:
     at = services(request)
     key = await at.keys.key_of(request)
     at.public_requests.take(client_address(request), time.monotonic())
-    made = await at.payouts.deposits.ask(key.owner, body.amount, body.wallet)
+    wallet = None if body.wallet is None else _wallet(body.wallet)
+    made = await at.payouts.deposits.ask(key.owner, body.amount, wallet)
     return msgspec.structs.replace(made, qr=qr_code(made.url))
 
 
@@ -113,9 +115,10 @@ async def create_payment(request: Request, body: PaymentRequest) -> UnsignedPaym
     at = services(request)
     key = await at.keys.key_of(request)
     at.public_requests.take(client_address(request), time.monotonic())
-    await at.payouts.welcome(body.wallet)
+    deposits, wallet = at.payouts.deposits, _wallet(body.wallet)
+    await at.payouts.welcome(wallet)
     id = request.path_params["deposit"]
-    raw = await at.payouts.deposits.transaction(id, key.owner, body.wallet, body.amount)
+    raw = await deposits.transaction(id, key.owner, wallet, body.amount)
     return UnsignedPayment(base64.b64encode(raw).decode())
 
 
@@ -154,8 +157,9 @@ async def create_refund(request: Request, body: RefundRequest) -> Claim:
     key = await at.keys.key_of(request)
     _ = at.payouts.deposits  # a grid without a chain gives nothing back either
     at.refunds.take(key.owner, time.monotonic())
-    await at.payouts.welcome(body.wallet)
-    return claim_view(await at.payouts.service.reserve(body.wallet, key.owner))
+    wallet = _wallet(body.wallet)
+    await at.payouts.welcome(wallet)
+    return claim_view(await at.payouts.service.reserve(wallet, key.owner))
 
 
 @operation(
@@ -211,6 +215,16 @@ async def _refund(request: Request) -> Claim:
     if found is None or found.owner != key.owner:
         raise ClaimUnknown(f"This key has no refund {request.path_params['refund']}.")
     return claim_view(found)
+
+
+def _wallet(text: str) -> str:
+    """What looks like an address may still be none, and nothing could be paid back to it.
+
+    Raises ``BadRequest``.
+    """
+    if not is_address(text):
+        raise BadRequest(f"{text} is no Solana address: 32 bytes in base58.", "wallet")
+    return text
 
 
 def qr_code(url: str | None) -> str | None:
