@@ -7,8 +7,10 @@ new kind of field is a decision and not a silent ``unknown``.
 from __future__ import annotations
 
 import enum
+import importlib
 import inspect
 import json
+import pkgutil
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
@@ -42,8 +44,19 @@ def module_text(
     return "\n\n".join(parts) + "\n"
 
 
+def rooms(module: ModuleType) -> Iterator[ModuleType]:
+    """The module, and if it is a package, the modules in it by name."""
+    yield module
+    for room in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        yield importlib.import_module(f"{module.__name__}.{room.name}")
+
+
 def own_structs(module: ModuleType) -> list[type[msgspec.Struct]]:
-    """Concrete structs that the module itself defines, in source order."""
+    """Concrete structs that the module itself or a room of it defines, in source order."""
+    return [struct for room in rooms(module) for struct in defined_in(room)]
+
+
+def defined_in(module: ModuleType) -> list[type[msgspec.Struct]]:
     return [
         value
         for value in vars(module).values()

@@ -17,7 +17,10 @@ import click
 if TYPE_CHECKING:
     from solders.keypair import Keypair
 
-    from .hosts import NodeStatus
+    from tabgrid_models.calibration import Calibration
+    from tabgrid_models.manifest import Manifest
+
+    from .hosts import ModelStanding, NodeStatus, Refusal
 
 #: Told whenever the node's status has changed.
 Show = Callable[["NodeStatus"], None]
@@ -157,23 +160,33 @@ async def test_model(library: Path, threads: int) -> int:
     from tabgrid_models.catalogue import InvalidManifest, connector_of, parse
 
     from .hosts import CannotRun
-    from .loading import self_test
     from .native_runtime import NativeRuntime
+    from .self_test import self_test
 
     try:
         manifest = parse((library / "manifest.json").read_bytes())
     except (OSError, InvalidManifest) as error:
         raise click.ClickException(f"There is no model in {library}: {error}") from error
     connector, right = connector_of(manifest), True
+    measured = beside(library, manifest, connector.comparator_version)
     for variant in manifest.variants:
         try:
             runtime = NativeRuntime(manifest, variant, library, threads)
-            speed = await self_test(manifest, variant, connector, runtime, time.monotonic)
+            speed = await self_test(manifest, variant, connector, runtime, time.monotonic, measured)
             click.echo(f"{manifest.id} {variant.id}: right, {speed:,.0f} {connector.unit}s/s")
         except CannotRun as error:
             right = False
             click.echo(f"{manifest.id} {variant.id}: {error}")
     return 0 if right else 1
+
+
+def beside(library: Path, manifest: Manifest, comparator_version: int) -> Calibration | None:
+    """What was measured of the model, if anything was, of these very files."""
+    from tabgrid_models.calibration import readable
+
+    path = library / "calibration.json"
+    found = readable(path.read_bytes()) if path.exists() else None
+    return found if found and found.fits(manifest, comparator_version) else None
 
 
 def agent() -> str:
@@ -189,20 +202,43 @@ def show_json(status: NodeStatus) -> None:
 
 
 class Lines:
-    """A plain line when the sentence for the owner changes."""
+    """A plain line when the sentence for the owner changes, when a model turns out not to run
+    here, and when the grid has judged."""
 
     def __init__(self) -> None:
         self._last: tuple[str, str] = ("", "")
+        self._refused: dict[str, Refusal] = {}
+        self._standings: dict[str, ModelStanding] = {}
 
     def __call__(self, status: NodeStatus) -> None:
+        for model, refusal in status.refused.items():
+            if refusal != self._refused.get(model):
+                _echo(refusal_words(model, refusal))
+        for model, standing in status.standings.items():
+            if standing != self._standings.get(model):
+                _echo(f"{model} ({standing.unit}) is {standing.state}: {standing.reason}")
+        self._refused, self._standings = status.refused, status.standings
         # While jobs run, ready and working alternate many times a second: one line is enough.
         state = "ready" if status.state == "working" else status.state
         message = "" if state == "ready" else status.message
         if (state, message) != self._last:
             self._last = (state, message)
-            # Whoever reads this through a pipe may be gone; the node works on.
-            with contextlib.suppress(BrokenPipeError):
-                click.echo(f"{status.state}: {status.message}")
+            _echo(f"{status.state}: {status.message}")
+
+
+def refusal_words(model: str, refusal: Refusal) -> str:
+    """As the tab's page says it, and on what that is."""
+    if refusal.code == "wrong_numbers":
+        return f"{model} ({refusal.unit}) is not supported here. {refusal.reason}"
+    return f"{model} ({refusal.unit}) does not run here: {refusal.reason}"
+
+
+def _echo(text: str) -> None:
+    """Of what a grid says no character steers the terminal."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    # Whoever reads this through a pipe may be gone; the node works on.
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(shown)
 
 
 class WhenReady:

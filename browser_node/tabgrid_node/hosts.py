@@ -7,15 +7,16 @@ whoever builds on this package.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
 
-from tabgrid_models.manifest import Manifest, Variant
+from tabgrid_models.calibration import Calibration
+from tabgrid_models.manifest import File, Manifest, Variant
 from tabgrid_models.runtime import Runtime
 from tabgrid_wire.errors import STOP_CODES, CloseCode
-from tabgrid_wire.messages import Backend
+from tabgrid_wire.messages import Backend, RefusalCode, StandingState
 
 #: Bytes so far, bytes in all, of the download or check of one model.
 DownloadProgress = Callable[[int, int], None]
@@ -29,13 +30,16 @@ class ConnectionLost(Exception):
         self.code = code
 
 
+LOST = "The connection to the grid is lost"
+
+
 def closed(code: int, reason: str = "") -> ConnectionLost:
     """What a transport raises when its socket was closed, in words for the owner."""
     if code in STOP_CODES:
         return ConnectionLost(STOP_CODES[CloseCode(code)], code)
     if code == CloseCode.DRAINING:
         return ConnectionLost("The grid restarts.", code)
-    return ConnectionLost(f"The grid is gone ({reason})." if reason else "The grid is gone.", code)
+    return ConnectionLost(f"{LOST} ({reason})." if reason else f"{LOST}.", code)
 
 
 class UploadRefused(Exception):
@@ -43,11 +47,27 @@ class UploadRefused(Exception):
 
 
 class CannotRun(Exception):
-    """This device cannot run this model; the text is shown to the owner."""
+    """This device cannot run this model; the text is shown to the owner, ``code`` sorts it."""
+
+    def __init__(self, message: str, code: RefusalCode = "fails") -> None:
+        super().__init__(message)
+        self.code = code
+        #: In which dtypes it computed wrong numbers.
+        self.dtypes: tuple[str, ...] = ()
 
 
 class OutOfMemory(CannotRun):
     """It does not fit beside what is in memory now."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "out_of_memory")
+
+
+class WrongNumbers(CannotRun):
+    """It runs here, and answers what is known otherwise than it should."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "wrong_numbers")
 
 
 class DeviceLost(Exception):
@@ -67,6 +87,8 @@ class Device(msgspec.Struct, frozen=True):
     device_id: str
     memory_mib: int
     features: tuple[str, ...] = ()
+    #: What computes, with its version: what was measured with another may no longer hold.
+    runtime: str = ""
 
 
 class Transport(Protocol):
@@ -101,6 +123,18 @@ class Host(Protocol):
     async def fetch_manifest(self, digest: str) -> Manifest:
         """The manifest whose digest this is; the caller checks that it is."""
 
+    async def fetch_calibration(self, digest: str) -> Calibration | None:
+        """What was measured of that model; None where nobody has, or where it is unreadable."""
+
+    async def missing(self, files: Sequence[File]) -> int:
+        """Bytes of them that are not here yet. A guess: nothing is hashed for it."""
+
+    async def recall(self, name: str) -> bytes | None:
+        """What ``remember`` was last told under this name, in this visit or an earlier one."""
+
+    async def remember(self, name: str, value: bytes) -> None:
+        """Kept until the next visit, where that can be done; never raises where it cannot."""
+
     async def load(
         self, manifest: Manifest, variant: Variant, progress: DownloadProgress
     ) -> Runtime:
@@ -127,6 +161,31 @@ class Host(Protocol):
         """Let the owner see how far a picture is, a PNG, if they like to."""
 
 
+class ModelStanding(msgspec.Struct, frozen=True):
+    """How the grid takes this device's answers of one model, as it last said."""
+
+    state: StandingState
+    #: For the owner; text, never markup.
+    reason: str
+    #: Whether another self-test may help.
+    test: bool
+    #: The answer that was found wrong, if this is about one; until when one may appeal, in Unix
+    #: seconds, 0 where there is nothing to appeal.
+    job: str
+    appeal_until: int
+    #: What of its answers is trusted, or not, beside the wallet: "q8 on cpu:x86-64".
+    unit: str
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why this device does not run a model: in words, and as the page sorts it."""
+
+    reason: str
+    code: RefusalCode
+    #: The precisions that came out wrong, if any did, and where: "q8 on cpu:x86-64".
+    unit: str
+
+
 class NodeStatus(msgspec.Struct, frozen=True):
     """What the owner sees; the page renders exactly this. Also a generated TypeScript type."""
 
@@ -148,6 +207,8 @@ class NodeStatus(msgspec.Struct, frozen=True):
     #: Base units, sum of this run's settlements; the page adds it to the wallet's figures.
     earned: int
     #: Model id to why this device does not run it.
-    refused: dict[str, str]
+    refused: dict[str, Refusal]
+    #: Model id to how the grid takes its answers.
+    standings: dict[str, ModelStanding]
     #: Seconds until the next connection attempt, 0 when connected.
     retry_in: float

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 import msgspec
 from pyodide.ffi import JsException, create_proxy, to_js  # type: ignore[import-not-found]
 
-from tabgrid_models.manifest import Manifest, Variant
+from tabgrid_models.calibration import Calibration, readable
+from tabgrid_models.manifest import File, Manifest, Variant
 from tabgrid_models.runtime import Runtime, Tensor, Tokenizer
-from tabgrid_wire.messages import SUBPROTOCOL
+from tabgrid_wire.messages import SUBPROTOCOLS
 
 from .hosts import (
     CannotRun,
@@ -84,7 +85,7 @@ class Bridge(Protocol):
 
     def device(self) -> str: ...
 
-    async def connect(self, protocol: str) -> JsSocket: ...
+    async def connect(self, protocols: Any) -> JsSocket: ...
 
     async def fetch(self, path: str) -> JsBytes | None: ...
 
@@ -97,6 +98,12 @@ class Bridge(Protocol):
     def show(self, job: str, grid: str, preview: JsBytes) -> None: ...
 
     def downloadLimit(self) -> float: ...  # noqa: N802 - JavaScript's name
+
+    async def missing(self, files: str) -> float: ...
+
+    async def recall(self, name: str) -> str | None: ...
+
+    async def remember(self, name: str, value: str) -> None: ...
 
     async def load(self, wanted: str, progress: Callable[[int, int], None]) -> JsModel: ...
 
@@ -237,7 +244,7 @@ class BrowserHost:
 
     async def connect(self) -> BrowserTransport:
         try:
-            return BrowserTransport(await self._bridge.connect(SUBPROTOCOL))
+            return BrowserTransport(await self._bridge.connect(to_js(list(SUBPROTOCOLS))))
         except JsException as error:
             raise closed(1006, error.message) from error
 
@@ -247,11 +254,28 @@ class BrowserHost:
         except JsException as error:
             raise ConnectionLost(error.message) from error
         if content is None:
-            raise CannotRun("The coordinator does not know this model any more.")
+            raise CannotRun("The coordinator does not know this model any more.", "bad_model")
         try:
             return msgspec.json.decode(content.to_bytes(), type=Manifest)
         except msgspec.DecodeError as error:
-            raise CannotRun(f"The model's manifest is malformed: {error}") from error
+            raise CannotRun(f"The model's manifest is malformed: {error}", "bad_model") from error
+
+    async def fetch_calibration(self, digest: str) -> Calibration | None:
+        try:
+            content = await self._bridge.fetch(f"/api/models/{digest}/calibration")
+        except JsException as error:
+            raise ConnectionLost(error.message) from error
+        return None if content is None else readable(content.to_bytes())
+
+    async def missing(self, files: Sequence[File]) -> int:
+        return int(await self._bridge.missing(msgspec.json.encode(files).decode()))
+
+    async def recall(self, name: str) -> bytes | None:
+        kept = await self._bridge.recall(name)
+        return None if kept is None else kept.encode()
+
+    async def remember(self, name: str, value: bytes) -> None:
+        await self._bridge.remember(name, value.decode())
 
     async def load(
         self, manifest: Manifest, variant: Variant, progress: DownloadProgress
@@ -278,7 +302,8 @@ class BrowserHost:
         size = sum(file.size for file in (*variant.files, *manifest.shared))
         if limit and size > limit:
             raise CannotRun(
-                f"It needs a download of {size / 1e6:.0f} MB; your limit is {limit / 1e6:.0f} MB."
+                f"It needs a download of {size / 1e6:.0f} MB; your limit is {limit / 1e6:.0f} MB.",
+                "download_limit",
             )
 
     async def unload(self, digest: str) -> None:
@@ -323,7 +348,8 @@ def _load_error(error: Any) -> Exception:
     known = translate(error)
     if isinstance(known, MemoryError):
         return OutOfMemory("This device has not enough memory for the model.")
-    return CannotRun(str(known))
+    # Bytes that are not what the manifest says: no fault of this device.
+    return CannotRun(str(known), "bad_model" if error.name == "DamagedFile" else "fails")
 
 
 def control(bridge: Bridge, grids: str, wallet: str) -> Node:

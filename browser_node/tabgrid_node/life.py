@@ -12,7 +12,7 @@ import msgspec
 
 from tabgrid_wire.messages import PauseReason
 
-from .hosts import Device, NodeStatus
+from .hosts import Device, ModelStanding, NodeStatus, Refusal
 
 State = Literal["idle", "loading", "ready", "working", "paused", "stopped"]
 
@@ -69,6 +69,7 @@ class Life:
             jobs_done=0,
             earned=0,
             refused={},
+            standings={},
             retry_in=0.0,
         )
 
@@ -84,15 +85,26 @@ class Life:
         self._become("Connected. Looking for models.", wallet=wallet, retry_in=0.0)
 
     def downloading(self, title: str, done: int, total: int) -> None:
-        self._become(f"Downloading {title}.", download_bytes=min(done, total), download_total=total)
+        # Once all of it is here it is still read, checked and made ready, which takes its time.
+        doing = "Downloading" if done < total else "Loading"
+        self._become(f"{doing} {title}.", download_bytes=min(done, total), download_total=total)
 
     def testing(self, title: str) -> None:
         self._become(f"Testing {title} on this device.")
 
-    def models_loaded(self, refused: dict[str, str]) -> None:
+    def models_loaded(self, refused: dict[str, Refusal]) -> None:
         """Every offered model is either held or refused."""
         self.loaded = True
         self._become(None, refused=refused)
+
+    def testing_again(self) -> None:
+        """What was held is tested anew; no jobs meanwhile."""
+        self.loaded = False
+        self._become("Testing the models of this device again.")
+
+    def stands(self, model: str, standing: ModelStanding) -> None:
+        """The grid has said how it takes the answers of a model."""
+        self._become(None, standings=self._status.standings | {model: standing})
 
     def connection_lost(self, message: str, retry_in: float) -> None:
         self.connected = self.loaded = False

@@ -1,31 +1,30 @@
 """From an offered model to one that this device is known to run right.
 
-Fetch the manifest and check that it is the one offered, take the best variant that fits,
-load it, and let it answer its golden inputs. Wrong numbers mean "not supported here".
+Fetch the manifest and check that it is the one offered, then let ``Admission`` find the variant
+for this device. Wrong numbers mean "not supported here".
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from tabgrid_models.connectors.base import AnyConnector, InvalidInput, InvalidOutput
-from tabgrid_models.manifest import Golden, Manifest, Variant
+from tabgrid_models.calibration import Calibration
+from tabgrid_models.connectors.base import AnyConnector
+from tabgrid_models.manifest import Manifest, Variant
 from tabgrid_models.runtime import Runtime
 from tabgrid_wire.messages import LoadedModel
 
-from .hosts import CannotRun, ConnectionLost, Device, DeviceLost, Host, OutOfMemory
+from .admission import Admission, Model, Test
+from .hosts import CannotRun, Host, OutOfMemory
 
 T = TypeVar("T")
 
 #: Algorithm to connector. Raises LookupError for one that this version does not have.
 FindConnector = Callable[[str], AnyConnector]
-#: The first pass warms the device, the second is timed; where the first took longer than
-#: this, its own time must do, so that a slow device is not kept from working.
-SECOND_PASS_S = 2.0
 
 
 class Tested(msgspec.Struct, frozen=True):
@@ -76,30 +75,31 @@ class Loader:
         """Raises CannotRun with the reason, or ConnectionLost where trying again may help."""
         manifest = await self._host.fetch_manifest(digest)
         if manifest.digest() != digest:
-            raise CannotRun("The grid sent another manifest than the one it offered.")
+            raise CannotRun("The grid sent another manifest than the one it offered.", "bad_model")
         try:
             connector = self._find(manifest.connector)
         except LookupError as error:
             raise CannotRun(
-                f"This node does not know the algorithm “{manifest.connector}”. Update it."
+                f"This node does not know the algorithm “{manifest.connector}”. Update it.",
+                "unknown_algorithm",
             ) from error
-        return await self._first_that_runs(manifest, digest, connector)
+        model = Model(manifest, connector, await self._calibration(manifest, connector))
+        variant, speed, runtime = await Admission(self._host, self, model).run()
+        loaded = LoadedModel(digest, variant.id, variant.dtype, speed)
+        return Held(Tested(manifest, variant, connector, loaded), runtime)
 
-    async def _first_that_runs(
-        self, manifest: Manifest, digest: str, connector: AnyConnector
-    ) -> Held:
-        reason = CannotRun("It needs more memory or other features than this device has.")
-        for variant in fitting(manifest, self._host.device):
-            try:
-                runtime, speed = await self._with_room(
-                    variant, partial(self._load_and_test, manifest, variant, connector)
-                )
-            except CannotRun as error:
-                reason = error
-            else:
-                loaded = LoadedModel(digest, variant.id, variant.dtype, speed)
-                return Held(Tested(manifest, variant, connector, loaded), runtime)
-        raise reason
+    async def _calibration(self, manifest: Manifest, connector: AnyConnector) -> Calibration | None:
+        """None where there is none of this very model and comparator: built-in limits hold then."""
+        found = await self._host.fetch_calibration(manifest.digest())
+        fits = found is not None and found.fits(manifest, connector.comparator_version)
+        return found if fits else None
+
+    async def try_out(
+        self, manifest: Manifest, variant: Variant, test: Test
+    ) -> tuple[Runtime, float]:
+        """Load a variant and let it be tested. Raises CannotRun, with nothing loaded."""
+        attempt = partial(self._load_and_test, manifest, variant, test)
+        return await self._with_room(variant, attempt)
 
     async def again(self, tested: Tested) -> Held:
         """The same variant once more: it was right, so it is not tested again."""
@@ -117,13 +117,12 @@ class Loader:
             return await load()
 
     async def _load_and_test(
-        self, manifest: Manifest, variant: Variant, connector: AnyConnector
+        self, manifest: Manifest, variant: Variant, test: Test
     ) -> tuple[Runtime, float]:
         try:
             runtime = await self._load(manifest, variant)
             self._watch.testing(manifest.title)
-            clock = self._host.monotonic
-            return runtime, await self_test(manifest, variant, connector, runtime, clock)
+            return runtime, await test(runtime)
         except CannotRun:
             await self._host.unload(manifest.digest())
             raise
@@ -133,88 +132,3 @@ class Loader:
 
     def _progress(self, manifest: Manifest) -> Callable[[int, int], None]:
         return lambda done, total: self._watch.downloading(manifest.title, done, total)
-
-
-def fitting(manifest: Manifest, device: Device) -> list[Variant]:
-    """The variants that this device can hold, best first, as the manifest orders them.
-
-    A device that does not know its memory (0, most tabs) tries and sees.
-    """
-    return [
-        variant
-        for variant in manifest.variants
-        if set(variant.needs) <= set(device.features)
-        and (not device.memory_mib or variant.memory_mib <= device.memory_mib)
-    ]
-
-
-async def self_test(
-    manifest: Manifest,
-    variant: Variant,
-    connector: AnyConnector,
-    runtime: Runtime,
-    monotonic: Callable[[], float],
-) -> float:
-    """Units per second, after every golden answer was right. Raises CannotRun otherwise."""
-    if not manifest.golden:
-        raise CannotRun("Its manifest has no golden answers to test this device with.")
-    test = SelfTest(manifest, variant, connector, runtime)
-    started = monotonic()
-    units = [await test.answer(golden) for golden in manifest.golden]
-    elapsed = monotonic() - started
-    if elapsed < SECOND_PASS_S:
-        started = monotonic()
-        units = [await test.answer(golden) for golden in manifest.golden]
-        elapsed = monotonic() - started
-    # A clock may be too coarse to see a small model at all (tabs round to 0.1 ms).
-    return max(1e-3, sum(units) / max(elapsed, 1e-4))
-
-
-class SelfTest:
-    """Lets a model answer its golden inputs."""
-
-    def __init__(
-        self, manifest: Manifest, variant: Variant, connector: AnyConnector, runtime: Runtime
-    ) -> None:
-        self._manifest = manifest
-        self._variant = variant
-        self._connector = connector
-        self._runtime = runtime
-
-    async def answer(self, golden: Golden) -> int:
-        """Units of work in it. Raises CannotRun if the answer is wrong or none."""
-        connector, manifest = self._connector, self._manifest
-        try:
-            input = msgspec.convert(golden.input, connector.Input)
-            reference = msgspec.convert(golden.output, connector.Output)
-            candidate = await connector.run(input, manifest, self._runtime, _silent)
-            connector.check(input, candidate, manifest)
-            units = connector.usage(input, manifest, self._tokenizer()).units
-        except (msgspec.ValidationError, InvalidInput) as error:
-            raise CannotRun(f"Its golden answers are not this connector's: {error}") from error
-        except InvalidOutput as error:
-            raise CannotRun(f"This device computes wrong numbers with it: {error}") from error
-        except MemoryError as error:
-            raise OutOfMemory("It needs more memory than this device has.") from error
-        except (CannotRun, ConnectionLost, DeviceLost):
-            raise
-        except Exception as error:
-            # Whatever a device cannot do with a model, the node can still run others.
-            raise CannotRun(f"This device fails to compute it: {error}") from error
-        comparison = connector.compare(reference, candidate, self._variant.dtype)
-        if not comparison.agrees:
-            raise CannotRun(
-                "This device computes wrong numbers with it: "
-                f"{comparison.distance:.3g} away, {comparison.threshold:.3g} is allowed."
-            )
-        return units
-
-    def _tokenizer(self) -> Any:
-        try:
-            return self._runtime.tokenizer()
-        except LookupError:
-            return None
-
-
-def _silent(done: int, total: int, stage: str = "", chunk: bytes = b"") -> None:
-    """A self-test reports nothing."""

@@ -8,20 +8,22 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import onnxruntime
 from solders.keypair import Keypair
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from tabgrid_models.calibration import Calibration, readable
 from tabgrid_models.catalogue import InvalidManifest, parse
-from tabgrid_models.manifest import Manifest, Variant
+from tabgrid_models.manifest import File, Manifest, Variant
 from tabgrid_models.runtime import Runtime
 from tabgrid_wire.errors import CloseCode
-from tabgrid_wire.messages import MAX_FRAME, SUBPROTOCOL
+from tabgrid_wire.messages import MAX_FRAME, SUBPROTOCOLS
 
 from .hosts import (
     CannotRun,
@@ -35,6 +37,7 @@ from .hosts import (
 )
 from .keys import KeySigner
 from .native_runtime import NativeRuntime
+from .notes import Notes
 from .sign_in import sign_in
 from .weights import WeightCache, check_status
 
@@ -125,6 +128,7 @@ class NativeHost:
             base_url=f"{parts.scheme}://{parts.netloc}", timeout=OPEN_S, trust_env=not self._local
         )
         self._cache = WeightCache(cache, self._http)
+        self._notes = Notes(cache / "notes")
 
     async def connect(self) -> Transport:
         if not self._token:
@@ -145,7 +149,7 @@ class NativeHost:
         try:
             socket = await connect(
                 self._socket_url,
-                subprotocols=[SUBPROTOCOL],  # type: ignore[list-item]
+                subprotocols=SUBPROTOCOLS,  # type: ignore[arg-type]
                 additional_headers={"Authorization": f"Bearer {self._token}"},
                 compression=None,
                 max_size=MAX_FRAME,
@@ -163,7 +167,7 @@ class NativeHost:
             raise closed(code, f"HTTP {status}") from error
         except (InvalidHandshake, OSError, TimeoutError) as error:
             raise ConnectionLost("The grid cannot be reached.") from error
-        if socket.subprotocol != SUBPROTOCOL:
+        if socket.subprotocol not in SUBPROTOCOLS:
             await socket.close()
             raise closed(CloseCode.VERSION)
         return SocketTransport(socket, self._sign_out)
@@ -180,7 +184,26 @@ class NativeHost:
         try:
             return parse(response.content)
         except InvalidManifest as error:
-            raise CannotRun(str(error)) from error
+            raise CannotRun(str(error), "bad_model") from error
+
+    async def fetch_calibration(self, digest: str) -> Calibration | None:
+        try:
+            response = await self._http.get(f"/api/models/{digest}/calibration")
+        except httpx.TransportError as error:
+            raise ConnectionLost("The grid cannot be reached.") from error
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        check_status(response, "the model's calibration")
+        return readable(response.content)
+
+    async def missing(self, files: Sequence[File]) -> int:
+        return await asyncio.to_thread(self._cache.missing, files)
+
+    async def recall(self, name: str) -> bytes | None:
+        return await asyncio.to_thread(self._notes.read, name)
+
+    async def remember(self, name: str, value: bytes) -> None:
+        await asyncio.to_thread(self._notes.write, name, value)
 
     async def load(
         self, manifest: Manifest, variant: Variant, progress: DownloadProgress
@@ -233,6 +256,7 @@ def find_device(threads: int, device_id: str) -> Device:
         device_class=f"cpu:{machine}",
         device_id=device_id,
         memory_mib=memory_mib(),
+        runtime=f"onnxruntime {onnxruntime.__version__}",
     )
 
 

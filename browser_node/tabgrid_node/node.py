@@ -18,8 +18,9 @@ from tabgrid_models.connectors import connector as connector_of
 from tabgrid_wire import messages as m
 from tabgrid_wire.errors import STOP_CODES, ProtocolError
 
+from .answers import Answers
 from .backoff import Backoff
-from .hosts import ConnectionLost, DeviceLost, Host
+from .hosts import ConnectionLost, DeviceLost, Host, ModelStanding, Refusal
 from .life import Life
 from .link import Link
 from .loading import FindConnector
@@ -28,9 +29,6 @@ from .shelf import Shelf
 from .watching import ShownLoading
 
 log = logging.getLogger(__name__)
-
-#: Answers kept until they are settled or void: as many as there can be jobs at once.
-KEPT_ANSWERS = 16
 
 
 class Node:
@@ -61,9 +59,11 @@ class Node:
         self._shelf = Shelf(host, find, ShownLoading(self.life, host, self._report))
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        #: Lease to its answer and the time at which it is void.
-        self._answers: dict[str, tuple[m.Result | m.Failed, float]] = {}
+        self._answers = Answers()
         self._link: Link | None = None
+        self._welcome: m.Welcome | None = None
+        #: Models are tested anew: no jobs are taken meanwhile.
+        self._testing = False
         self._leaving = False
         self._stopping = False
         self._device_lost: DeviceLost | None = None
@@ -101,6 +101,13 @@ class Node:
         self._say_presence()
         self._wake.set()
         self._report()
+
+    def test_again(self) -> None:
+        """Test what this device holds or could not run, and say what came out."""
+        if self._link is None or not self.life.loaded or self._testing or self._stopping:
+            return
+        self._testing = True
+        self._spawn(self._test_again(self._link))
 
     def stop(self) -> None:
         """Finish what runs, say Bye, end. A second call does not wait for jobs."""
@@ -161,11 +168,10 @@ class Node:
             # It is signed into every answer: a grid cannot change it under a running node.
             self._give_up("The grid takes this session for another wallet's. Sign in again.")
         self._retry_after = 0.0
+        self._welcome = welcome
         self.life.welcomed(self._wallet)
         self._report()
-        now = self._host.monotonic()
-        self._answers = {k: kept for k, kept in self._answers.items() if kept[1] > now}
-        for answer, _ in self._answers.values():
+        for answer in self._answers.valid(self._host.monotonic()):
             link.say(answer)
 
     async def _prepare(self, welcome: m.Welcome, link: Link) -> None:
@@ -173,21 +179,47 @@ class Node:
         for offered in welcome.models:
             await self._shelf.get(offered.digest)
         names = {offered.digest: offered.model for offered in welcome.models}
-        refused = {names[d]: r.reason for d, r in self._shelf.refused.items() if d in names}
+        refused = {
+            names[d]: Refusal(r.reason, r.code, self._unit(*r.dtypes))
+            for d, r in self._shelf.refused.items()
+            if d in names
+        }
         self.life.models_loaded(refused)
         self._say_presence(ready=True)
         self._report()
         if self._stopping:
             self._leave_if_done()
         elif refused and not self._shelf.loaded:
-            reasons = " ".join(f"{name}: {reason}" for name, reason in refused.items())
+            reasons = " ".join(f"{name}: {why.reason}" for name, why in refused.items())
             self._give_up(f"This device cannot run any model of the chosen grids. {reasons}")
+
+    async def _test_again(self, link: Link) -> None:
+        try:
+            link.say(m.Paused("busy"))
+            while self._jobs:
+                await asyncio.wait([*self._tasks - {asyncio.current_task()}])
+            if self._welcome is None or link is not self._link:
+                return  # The next connection has its own beginning.
+            self.life.testing_again()
+            self._report()
+            for offered in self._welcome.models:
+                await self._shelf.forget(offered.digest)
+            await self._prepare(self._welcome, link)
+        except ConnectionLost as lost:
+            log.warning("Not tested again yet: %s", lost)
+            await link.close()
+        except DeviceLost as error:
+            self._lose_device(error)
+        finally:
+            self._testing = False
 
     def _say_presence(self, *, ready: bool = False) -> None:
         """Tell the grid whether we take jobs, once it can know what for."""
         link, paused = self._link, self.life.paused
         if link is None or not self.life.loaded or self._stopping:
             return
+        if self._testing and not ready:
+            return  # What it can do is known when the test is over.
         if ready or paused is None:
             refused = tuple(self._shelf.refused.values())
             link.say(m.Ready(self._shelf.loaded, refused, self._capacity))
@@ -202,6 +234,8 @@ class Node:
                 self._jobs[lease].stop()
             case m.Settled():
                 self._settled(message)
+            case m.Standing():
+                self._stands(message)
             case m.Drain():
                 self.life.told("The grid restarts. Reconnecting when the running job is done.")
                 self._leaving = True
@@ -211,10 +245,27 @@ class Node:
         self._report()
 
     def _settled(self, message: m.Settled) -> None:
-        for lease, (answer, _) in list(self._answers.items()):
-            if answer.job == message.job:
-                del self._answers[lease]
+        self._answers.settled(message.job)
         self.life.settled(message.amount)
+
+    def _stands(self, standing: m.Standing) -> None:
+        offered = self._welcome.models if self._welcome else ()
+        name = next((o.model for o in offered if o.digest == standing.model), standing.model)
+        said = ModelStanding(
+            state=standing.state,
+            reason=standing.reason,
+            test=standing.test,
+            job=standing.job or "",
+            appeal_until=standing.appeal_until or 0,
+            unit=self._unit(*(o.dtype for o in self._shelf.loaded if o.digest == standing.model)),
+        )
+        self.life.stands(name, said)
+        if standing.state == "testing":
+            self.test_again()
+
+    def _unit(self, *dtypes: str) -> str:
+        """What beside wallet and model is tested and trusted: in which precision, on what."""
+        return f"{' and '.join(dtypes)} on {self._host.device.device_class}".lstrip()
 
     def _told_off(self, error: m.Error) -> None:
         if error.lease is None:
@@ -223,7 +274,7 @@ class Node:
         else:
             # Stale or refused: nobody wants that answer, and the owner need not know.
             log.info("Lease %s: %s %s", error.lease, error.code, error.message)
-            self._answers.pop(error.lease, None)
+            self._answers.refused(error.lease)
 
     # --- jobs -------------------------------------------------------------------------
 
@@ -236,7 +287,10 @@ class Node:
             return
         self._jobs[assign.lease] = job
         self.life.job_began(assign.lease, assign.job, hidden=not assign.show_preview)
-        task = asyncio.get_running_loop().create_task(self._work(job))
+        self._spawn(self._work(job))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -246,6 +300,8 @@ class Node:
             return "The node is about to stop."
         if self.life.paused is not None:
             return "The node is paused."
+        if self._testing:
+            return "The node tests itself."
         if len(self._jobs) >= self._capacity:
             return f"The node already has {len(self._jobs)} jobs."
         return ""
@@ -281,9 +337,7 @@ class Node:
         return await job.run(held) if short and await self._shelf.ran_out() else answer
 
     def _answer(self, answer: m.Result | m.Failed, void_at: float) -> None:
-        while len(self._answers) >= KEPT_ANSWERS:
-            del self._answers[next(iter(self._answers))]
-        self._answers[answer.lease] = (answer, void_at)
+        self._answers.keep(answer, void_at)
         if self._link is not None and self._link.welcomed:
             self._link.say(answer)
 

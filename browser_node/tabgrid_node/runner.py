@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from tabgrid_models.connectors.base import InvalidInput
+from tabgrid_models import trace
+from tabgrid_models.connectors.base import InvalidInput, Traced
+from tabgrid_models.trace import Recheck
 from tabgrid_wire.commitment import NONCE, output_digest, result_message
 from tabgrid_wire.messages import (
     INLINE_OUTPUT,
@@ -33,8 +35,8 @@ log = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 0.2
 #: As often at most, and at once the first time, it shows what it has.
 CHUNK_EVERY_S = 0.2
-#: Room in a frame for everything in a Result that is not its output.
-ENVELOPE = 512
+#: Room in a frame for everything in a Result that is not its output and not its trace.
+ENVELOPE = 1024
 #: Seconds before the second and the third try of an upload: a dropped connection is back by
 #: then, and a grid that is still away hands the job to another node anyway.
 UPLOAD_AGAIN_S = (1.0, 4.0)
@@ -45,6 +47,14 @@ _encode = msgspec.msgpack.Encoder().encode
 
 class JobStopped(Exception):
     """Nobody wants the answer any more. Raised out of ``emit``, at the connector's next step."""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What was computed: msgpack of the output, and what lay between the steps to it."""
+
+    output: bytes
+    trace: bytes = b""
+    root: bytes | None = None
 
 
 class Job:
@@ -113,38 +123,63 @@ class Job:
         return None if self.stopped else answer
 
     async def _answer(self, held: Held) -> Result | Failed:
-        connector, manifest, host = held.tested.connector, held.tested.manifest, self._host
+        host = self._host
+        started = host.monotonic()
+        made = await self._compute(held)
+        elapsed = host.monotonic() - started
+        digest = output_digest(made.output)
+        blob = await self._uploaded(made.output)
+        trace_blob = await self._uploaded(made.trace)
+        inline, inline_trace = b"" if blob else made.output, b"" if trace_blob else made.trace
+        if len(inline) + len(inline_trace) > MAX_FRAME - ENVELOPE:
+            size = len(inline) + len(inline_trace)
+            return self.failed("internal", f"The answer is too large: {size} bytes.")
+        nonce = host.random(NONCE)
+        message = result_message(self.assign.job, self._wallet, nonce, digest, made.root)
+        return Result(
+            lease=self.assign.lease,
+            job=self.assign.job,
+            output=inline,
+            nonce=nonce,
+            signature=await host.signer.sign(message),
+            compute_ms=round(elapsed * 1000),
+            blob=blob,
+            root=made.root,
+            trace=inline_trace,
+            trace_blob=trace_blob,
+        )
+
+    async def _compute(self, held: Held) -> Made:
+        connector, manifest = held.tested.connector, held.tested.manifest
+        if self.assign.task == "recheck":
+            if not isinstance(connector, Traced):
+                raise InvalidInput("This model has no steps that could be run again.")
+            asked = msgspec.msgpack.decode(self.assign.input, type=Recheck)
+            found = await connector.recheck(asked, manifest, held.runtime, self.emit)
+            return Made(_encode(found))
         input = msgspec.msgpack.decode(self.assign.input, type=connector.Input)
         connector.validate(input, manifest)
-        started = host.monotonic()
-        output = _encode(await connector.run(input, manifest, held.runtime, self.emit))
-        elapsed = host.monotonic() - started
-        digest = output_digest(output)
-        blob = await self._uploaded(output, digest)
-        if blob is None and len(output) > MAX_FRAME - ENVELOPE:
-            return self.failed("internal", f"The answer is too large: {len(output)} bytes.")
-        nonce = host.random(NONCE)
-        message = result_message(self.assign.job, self._wallet, nonce, digest)
-        signature = await host.signer.sign(message)
-        inline = b"" if blob else output
-        took = round(elapsed * 1000)
-        return Result(self.assign.lease, self.assign.job, inline, nonce, signature, took, blob)
+        if not isinstance(connector, Traced):
+            return Made(_encode(await connector.run(input, manifest, held.runtime, self.emit)))
+        output, kept = await connector.run_traced(input, manifest, held.runtime, self.emit)
+        states = connector.split_trace(input, manifest, kept)
+        return Made(_encode(output), kept, trace.root(states))
 
-    async def _uploaded(self, output: bytes, digest: bytes) -> Blob | None:
-        """What names a large output after it was sent; None for one that goes in the frame."""
-        if len(output) <= INLINE_OUTPUT or not self.assign.upload.startswith(UPLOADS):
+    async def _uploaded(self, content: bytes) -> Blob | None:
+        """What names large bytes after they were sent; None for such as go in the frame."""
+        if len(content) <= INLINE_OUTPUT or not self.assign.upload.startswith(UPLOADS):
             return None
-        blob = Blob(digest.hex(), len(output))
+        blob = Blob(output_digest(content).hex(), len(content))
         path = self.assign.upload.replace("{digest}", blob.digest)
         for wait in UPLOAD_AGAIN_S:
             try:
-                await self._host.upload(path, output)
+                await self._host.upload(path, content)
                 return blob
             except ConnectionLost as lost:
                 log.warning("Job %s: upload broke off: %s", self.assign.job, lost)
             await self._host.sleep(wait)
             self._check_wanted()
-        await self._host.upload(path, output)
+        await self._host.upload(path, content)
         return blob
 
     def _check_wanted(self) -> None:

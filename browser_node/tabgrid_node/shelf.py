@@ -1,8 +1,9 @@
 """The models of one node: in memory as many as fit, the others within reach.
 
-A model that passed its self-test is offered to the grid for good. Where the next one does
-not fit beside it, it is put down and taken up again when a job wants it, without another
-test; the one that was not wanted for longest goes first, and none that a job uses.
+A model that passed its self-test is offered to the grid until somebody asks for another test
+(``forget``). Where the next one does not fit beside it, it is put down and taken up again when
+a job wants it, without a test; the one that was not wanted for longest goes first, and none
+that a job uses.
 """
 
 from __future__ import annotations
@@ -55,11 +56,25 @@ class Shelf:
                 held = self._held.pop(digest, None) or await self._load(digest)
             except CannotRun as error:
                 log.warning("Refused model %s: %s", digest, error)
-                self.refused[digest] = RefusedModel(digest, fit(str(error)))
+                self.refused[digest] = RefusedModel(
+                    digest, fit(str(error)), error.code, error.dtypes
+                )
                 self._tested.pop(digest, None)
                 return None
             self._held[digest] = held
             return held
+
+    async def forget(self, digest: str) -> None:
+        """What was found out about the model; ``get`` then tests it again. No job may use it.
+
+        Its variant is chosen anew too: the one that was chosen may be what is wrong.
+        """
+        async with self._loading:
+            await self._host.remember(digest, b"")
+            self.refused.pop(digest, None)
+            self._tested.pop(digest, None)
+            if digest in self._held:
+                await self._put_down(digest)
 
     @contextmanager
     def used(self, digest: str) -> Iterator[None]:

@@ -11,7 +11,9 @@ import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from tabgrid_models.manifest import Manifest, Variant
+from tabgrid_models.calibration import Calibration
+from tabgrid_models.catalogue import files
+from tabgrid_models.manifest import File, Manifest, Variant
 from tabgrid_models.runtime import Runtime, Tensor, Tokenizer
 from tabgrid_wire.messages import FromNode, ToNode
 from tabgrid_wire.protocol import Connection
@@ -118,8 +120,12 @@ class LocalHost:
         #: What was uploaded, by path; and how the next uploads end, as ``answers``.
         self.uploads: dict[str, bytes] = {}
         self.upload_answers: list[ConnectionLost | UploadRefused | None] = []
-        self._manifests = {manifest.digest(): manifest for manifest in manifests}
-        self._runtime = runtime or (lambda manifest, variant: NoRuntime())
+        #: What was measured, by model; the files that are here; what is remembered.
+        self.calibrations: dict[str, Calibration] = {}
+        self.stored: set[str] = set()
+        self.notes: dict[str, bytes] = {}
+        self.manifests = {manifest.digest(): manifest for manifest in manifests}
+        self.runtime = runtime or (lambda manifest, variant: NoRuntime())
 
     async def connect(self) -> Transport:
         answer = self.answers.pop(0) if self.answers else None
@@ -131,16 +137,29 @@ class LocalHost:
 
     async def fetch_manifest(self, digest: str) -> Manifest:
         try:
-            return self._manifests[digest]
+            return self.manifests[digest]
         except KeyError:
             raise CannotRun("The grid has no such model.") from None
+
+    async def fetch_calibration(self, digest: str) -> Calibration | None:
+        return self.calibrations.get(digest)
+
+    async def missing(self, files: Sequence[File]) -> int:
+        return sum(file.size for file in files if file.sha256 not in self.stored)
+
+    async def recall(self, name: str) -> bytes | None:
+        return self.notes.get(name)
+
+    async def remember(self, name: str, value: bytes) -> None:
+        self.notes[name] = value
 
     async def load(
         self, manifest: Manifest, variant: Variant, progress: DownloadProgress
     ) -> Runtime:
         self.loads.append((manifest.id, variant.id))
+        self.stored.update(file.sha256 for file in files(manifest, variant))
         progress(1, 1)
-        return self._runtime(manifest, variant)
+        return self.runtime(manifest, variant)
 
     async def unload(self, digest: str) -> None:
         self.loads.append((digest, "unloaded"))

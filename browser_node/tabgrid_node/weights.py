@@ -16,7 +16,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -54,6 +54,10 @@ class WeightCache:
             raise CannotRun(f"Its files cannot be kept in {self._weights}: {error}") from error
         return folder
 
+    def missing(self, files: Iterable[File]) -> int:
+        """Bytes of them that do not lie here, by their names and sizes alone."""
+        return sum(file.size for file in files if not _lies(self._weights / file.sha256, file.size))
+
     async def _file(self, file: File, progress: Callable[[int], None]) -> Path:
         path = self._weights / file.sha256
         if await asyncio.to_thread(is_right, path, file):
@@ -77,7 +81,8 @@ class WeightCache:
                 return
             stream.truncate(0)
         raise CannotRun(
-            f"The grid serves a corrupted file: {file.path} is not {file.sha256[:12]}…."
+            f"The grid serves a corrupted file: {file.path} is not {file.sha256[:12]}….",
+            "bad_model",
         )
 
     async def _append(self, file: File, stream: BinaryIO, progress: Callable[[int], None]) -> None:
@@ -93,7 +98,9 @@ class WeightCache:
                 async for chunk in got.aiter_bytes():
                     have += len(chunk)
                     if have > file.size:
-                        raise CannotRun(f"The grid serves a corrupted file: {file.path} is longer.")
+                        raise CannotRun(
+                            f"The grid serves a corrupted file: {file.path} is longer.", "bad_model"
+                        )
                     stream.write(chunk)
                     progress(have)
         except httpx.TransportError as error:
@@ -107,8 +114,17 @@ def check_status(response: httpx.Response, what: str) -> None:
     if response.is_success:
         return
     if response.status_code in (404, 410, 416):
-        raise CannotRun(f"The grid does not have {what} (HTTP {response.status_code}).")
+        raise CannotRun(
+            f"The grid does not have {what} (HTTP {response.status_code}).", "bad_model"
+        )
     raise ConnectionLost(f"The grid does not give {what} (HTTP {response.status_code}).")
+
+
+def _lies(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
 
 
 def is_right(path: Path, file: File) -> bool:

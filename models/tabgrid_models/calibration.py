@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from .manifest import Manifest, Sha256, Variant
+from .manifest import Golden, Manifest, Sha256, Variant
 
 #: Share of the honest answers that must lie within the threshold before the margin.
 SHARE = 0.999
@@ -56,6 +56,26 @@ class Cheat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spread: Spread | None
 
 
+class StepCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of steps that are run again, in place of the whole answer (``connectors.base.Traced``)."""
+
+    #: What the distances are, in words.
+    unit: str
+    recheck_version: int
+    threshold: Distance
+    floor: Distance
+    honest: Annotated[tuple[Honest, ...], Meta(min_length=1)]
+    held_out: Count
+    refused: Count
+    #: Told apart by any part: the noise, a drawn step, or the output. ``spread`` is of the worst
+    #: drawn step.
+    cheats: tuple[Cheat, ...]
+    #: How many stretches are drawn, and what that costs of running the whole answer again:
+    #: seconds of a processor for the one, over seconds for the other.
+    drawn: Annotated[int, Meta(ge=1)]
+    cost: Distance
+
+
 class VariantCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variant: str
     dtype: str
@@ -68,6 +88,18 @@ class VariantCalibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     held_out: Count
     refused: Count
     cheats: tuple[Cheat, ...]
+    #: None where the answer has no steps.
+    steps: StepCalibration | None = None
+    #: Its own answers to the manifest's golden inputs, as the connector's JSON, where those of
+    #: the manifest are another variant's and further away than honest devices are.
+    answers: tuple[dict[str, Any], ...] = ()
+
+    def golden(self, manifest: Manifest) -> tuple[Golden, ...]:
+        """Golden inputs with the answers that ``threshold`` is about."""
+        if not self.answers:
+            return manifest.golden
+        pairs = zip(manifest.golden, self.answers, strict=True)
+        return tuple(Golden(pair.input, answer) for pair, answer in pairs)
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,18 +119,30 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def fits(self, manifest: Manifest, comparator_version: int) -> bool:
         """Whether it is of this very model and of the comparator that is here."""
-        return (self.digest, self.comparator_version) == (manifest.digest(), comparator_version)
+        same = (self.digest, self.comparator_version) == (manifest.digest(), comparator_version)
+        return same and all(len(v.answers) in (0, len(manifest.golden)) for v in self.variants)
+
+    def of(self, variant: Variant) -> VariantCalibration | None:
+        """None for a variant that was not measured."""
+        return next((one for one in self.variants if one.variant == variant.id), None)
 
     def threshold(self, variant: Variant) -> float | None:
-        """None for a variant that was not measured."""
-        found = (one.threshold for one in self.variants if one.variant == variant.id)
-        return next(found, None)
+        found = self.of(variant)
+        return found.threshold if found else None
 
     def thresholds(self) -> dict[str, float]:
         """By dtype, as an audit knows an answer; of two variants in one, the wider."""
         widest: dict[str, float] = {}
         for one in self.variants:
             widest[one.dtype] = max(one.threshold, widest.get(one.dtype, 0.0))
+        return widest
+
+    def step_thresholds(self) -> dict[str, float]:
+        """The same for steps that are run again; those that were measured."""
+        widest: dict[str, float] = {}
+        for one in self.variants:
+            if one.steps is not None:
+                widest[one.dtype] = max(one.steps.threshold, widest.get(one.dtype, 0.0))
         return widest
 
     def encoded(self) -> bytes:
@@ -109,6 +153,14 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def parse(data: bytes) -> Calibration:
     """Raises ``msgspec.DecodeError`` for what is none."""
     return msgspec.json.decode(data, type=Calibration)
+
+
+def readable(data: bytes) -> Calibration | None:
+    """As ``parse``; None for what a node cannot read: it then goes by the built-in thresholds."""
+    try:
+        return parse(data)
+    except msgspec.DecodeError:
+        return None
 
 
 def quantile(values: Sequence[float], share: float) -> float:

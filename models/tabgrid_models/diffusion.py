@@ -216,4 +216,6 @@ def _between(values: list[float], at: float) -> float:
 def _linspace(start: float, end: float, count: int) -> Iterator[float]:
     """``count`` numbers from ``start`` to ``end``, both included; only ``start`` for one."""
     width = (end - start) / max(count - 1, 1)
-    return (start + at * width for at in range(count))
+    for at in range(count):
+        # The last one exactly: rounded up it would lie outside.
+        yield end if 0 < at == count - 1 else start + at * width

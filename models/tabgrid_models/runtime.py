@@ -57,3 +57,7 @@ class Emit(Protocol):
     """
 
     def __call__(self, done: int, total: int, stage: str = "", chunk: bytes = b"") -> None: ...
+
+
+def quiet(done: int, total: int, stage: str = "", chunk: bytes = b"") -> None:
+    """An ``Emit`` where nobody watches."""

@@ -1,6 +1,7 @@
 """The loop that turns noise into a picture, on whatever device a runtime stands for.
 
 It moves no picture: what a graph returns stays on the device and is fed to the next one.
+What the picture's commitment needs of it is read when the picture is there, not in between.
 It makes noise and counts, and it gives everything back, however the picture ends.
 """
 
@@ -8,33 +9,36 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Container, Iterable, Mapping
 
 from . import png
 from .diffusion import Step, plan
+from .drawing import Drawing, TextToImageConfig
 from .noise import gaussians
 from .runtime import Runtime, Tensor
 
-if TYPE_CHECKING:
-    from .connectors.text_to_image import Drawing, TextToImageConfig
-
 
 class Sampler:
-    """One picture on its way. Whatever it put on the device is gone when ``with`` ends."""
+    """One picture on its way. Whatever it put on the device is gone when ``with`` ends.
 
-    def __init__(self, runtime: Runtime, config: TextToImageConfig, wanted: Drawing) -> None:
+    ``keep`` says after how many steps the latents are kept until ``trace`` reads them.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        config: TextToImageConfig,
+        wanted: Drawing,
+        keep: Container[int] = (),
+    ) -> None:
         self._runtime = runtime
         self._config = config
         self._wanted = wanted
         self._plan = plan(config.schedule, wanted.steps)
         self._next = 0
-        self._shape = (
-            1,
-            config.latent_channels,
-            wanted.height // config.downscale,
-            wanted.width // config.downscale,
-        )
+        self._shape = shape(config, wanted)
+        self._keep = keep
+        self._kept: list[Tensor] = []
         #: What every step is fed besides what is its own, and what changes from step to step.
         self._constant: dict[str, Tensor] = {}
         self._latents: dict[str, Tensor] = {}
@@ -45,6 +49,8 @@ class Sampler:
     def __exit__(self, *error: object) -> None:
         _dispose(self._constant)
         _dispose(self._latents)
+        for tensor in self._kept:
+            tensor.dispose()
 
     async def read_prompt(self) -> None:
         """Everything that stays the same, and the first latents."""
@@ -63,8 +69,16 @@ class Sampler:
             self._constant["noise"] = self._floats(self._shape, bytes(4 * math.prod(self._shape)))
         self._latents["latents"] = self._noise(0, self._plan.sigma)
 
+    def resume(self, done: int, latents: bytes) -> None:
+        """Go on from ``latents`` as they were after ``done`` steps. Raises ValueError for
+        another size than this picture's."""
+        _dispose(self._latents)
+        self._latents = {"latents": self._floats(self._shape, latents)}
+        self._next = done
+
     async def step(self) -> None:
         """The next latents in place of the last ones."""
+        kept = self._next in self._keep
         step = self._plan.steps[self._next]
         self._next += 1
         own = self._own(step)
@@ -73,6 +87,8 @@ class Sampler:
             after = await self._runtime.run("step", feeds)
         finally:
             _dispose(own)
+        if kept:
+            self._kept.append(self._latents.pop("latents"))
         _dispose(self._latents)
         # ONNX lets no output have an input's name, so what comes next has another.
         self._latents = {"latents": after["next"], "denoised": after["denoised"]}
@@ -85,6 +101,15 @@ class Sampler:
     async def decode(self) -> bytes:
         """RGBA of the whole picture, rows from the top."""
         return await self._read("decode", "latents")
+
+    async def latents(self) -> bytes:
+        """As they are now: float32, row by row."""
+        return await self._latents["latents"].read()
+
+    async def trace(self) -> bytes:
+        """All that was kept, in order, and the latents as they are now."""
+        earlier = [await tensor.read() for tensor in self._kept]
+        return b"".join([*earlier, await self.latents()])
 
     @property
     def _rows(self) -> int:
@@ -127,6 +152,18 @@ class Sampler:
     def _floats(self, shape: tuple[int, ...], values: Iterable[float] | bytes) -> Tensor:
         data = values if isinstance(values, bytes) else array("f", values).tobytes()
         return self._runtime.tensor("float32", shape, data)
+
+
+def shape(config: TextToImageConfig, wanted: Drawing) -> tuple[int, int, int, int]:
+    """Of the latents of a picture."""
+    sides = wanted.height // config.downscale, wanted.width // config.downscale
+    return (1, config.latent_channels, *sides)
+
+
+def first_latents(config: TextToImageConfig, wanted: Drawing) -> bytes:
+    """What every picture of this seed begins with, on any host but for a last bit."""
+    sigma = plan(config.schedule, wanted.steps).sigma
+    return gaussians(wanted.seed, 0, math.prod(shape(config, wanted)), sigma).tobytes()
 
 
 def _dispose(tensors: Mapping[str, Tensor]) -> None:

@@ -4,6 +4,10 @@ Every frame on ``/ws/node`` (subprotocol ``tabgrid.v1``) is one of these structs
 msgpack, tagged by ``type``. Unknown fields are refused: a peer that says more than this
 file knows is a peer of another version, and guessing at its meaning would be worse than
 a clear close code. All limits stand here, beside the fields they bound.
+
+What is added to version 1 has a subprotocol of its own, ``tabgrid.v1.1``. A node offers all
+that it speaks, the newest first, and the coordinator takes the best that it speaks too; so it
+says nothing that an older node would not understand (``SINCE``).
 """
 
 from __future__ import annotations
@@ -15,6 +19,9 @@ from msgspec import Meta
 
 VERSION = 1
 SUBPROTOCOL = f"tabgrid.v{VERSION}"
+#: The newest addition to it, and what a node offers in the WebSocket handshake.
+MINOR = 1
+SUBPROTOCOLS = (f"{SUBPROTOCOL}.{MINOR}", SUBPROTOCOL)
 
 #: Largest frame in bytes, either way. 256 embeddings of 1,024 float32 are 1 MiB; the
 #: rest is for the envelope. Larger results travel as blobs over HTTP, not in frames.
@@ -49,7 +56,27 @@ Capacity = Annotated[int, Meta(ge=1, le=16)]
 
 Backend = Literal["webgpu", "wasm", "cpu", "cuda"]
 FailureCode = Literal["out_of_memory", "device_lost", "model_unavailable", "bad_input", "internal"]
+#: Why a node does not run a model: it answers the golden inputs otherwise than it should; it
+#: cannot load or compute it; memory runs out; no variant is for such a device; its owner allows
+#: no such download; the model itself is at fault; this program does not know the algorithm; a
+#: variant that is not worth waiting for.
+RefusalCode = Literal[
+    "wrong_numbers",
+    "fails",
+    "out_of_memory",
+    "no_variant",
+    "download_limit",
+    "bad_model",
+    "unknown_algorithm",
+    "slow",
+]
 PauseReason = Literal["owner", "battery", "hidden", "busy", "offline"]
+#: testing: "Test this model anew, then say Ready." probation, proven: it gets jobs. paused: it
+#: gets jobs, its pay waits. convicted, quarantined (with its kind of device), refused: it gets
+#: none.
+StandingState = Literal[
+    "testing", "probation", "proven", "paused", "convicted", "quarantined", "refused"
+]
 
 
 class Message(
@@ -78,6 +105,9 @@ class RefusedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     digest: Digest
     reason: Reason
+    code: RefusalCode = "fails"
+    #: In which dtypes it computed wrong numbers, if it did.
+    dtypes: Annotated[tuple[ShortText, ...], Meta(max_length=8)] = ()
 
 
 class OfferedModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,6 +179,11 @@ class Result(Message, frozen=True):
     compute_ms: Count
     #: The output was uploaded to the assignment's ``upload`` before this was sent.
     blob: Blob | None = None
+    #: Root over what lay between the steps to the output, signed with it; None for answers
+    #: that have no steps. ``trace`` is what it is the root of, or ``trace_blob`` names it.
+    root: Bytes32 | None = None
+    trace: bytes = b""
+    trace_blob: Blob | None = None
 
 
 class Failed(Message, frozen=True):
@@ -184,7 +219,7 @@ class Assign(Message, frozen=True):
     job: Identifier
     grid: GridId
     model: Digest
-    #: msgpack of the connector's ``Input``.
+    #: msgpack of the connector's ``Input``; of a ``Recheck`` where ``task`` says so.
     input: bytes
     #: From receipt; after it the lease is void and the job may run elsewhere.
     deadline_ms: Count
@@ -194,6 +229,9 @@ class Assign(Message, frozen=True):
     #: ``{digest}`` replaced by its SHA-256 in lower-case hex, where it is larger than
     #: INLINE_OUTPUT. Empty: this grid takes outputs in frames only.
     upload: Annotated[str, Meta(max_length=500)] = ""
+    #: What to do: give the answer, or run a few steps of another node's answer again. Only
+    #: the operator's own references are asked for the latter.
+    task: Literal["answer", "recheck"] = "answer"
 
 
 class Cancel(Message, frozen=True):
@@ -209,6 +247,21 @@ class Settled(Message, frozen=True):
     token: ShortText
     #: Seconds until the amount becomes claimable.
     release_s: Count
+
+
+class Standing(Message, frozen=True):
+    """How the grid takes the node's answers of one model, and why. Since 1.1."""
+
+    model: Digest
+    state: StandingState
+    #: For its owner.
+    reason: Reason
+    #: Whether it may be worth its owner's while to test the model again.
+    test: bool = False
+    #: The answer that was found wrong, if one has just been; until when its owner may appeal,
+    #: in Unix seconds.
+    job: Identifier | None = None
+    appeal_until: Count | None = None
 
 
 class Drain(Message, frozen=True):
@@ -227,4 +280,12 @@ class Error(Message, frozen=True):
 
 
 FromNode = Hello | Ready | Progress | Chunk | Result | Failed | Paused | Bye
-ToNode = Welcome | Assign | Cancel | Settled | Drain | Error
+ToNode = Welcome | Assign | Cancel | Settled | Standing | Drain | Error
+
+#: Messages that came with an addition to version 1; the others are of its beginning.
+SINCE: dict[type[Message], int] = {Standing: 1}
+
+
+def minor_of(subprotocol: str) -> int:
+    """Up to which addition a peer understands that speaks one of ``SUBPROTOCOLS``."""
+    return MINOR - SUBPROTOCOLS.index(subprotocol)

@@ -50,6 +50,7 @@ TURNS: dict[tuple[Turn, type[m.Message]], Turn] = {
     (Turn.WELCOMED, m.Paused): Turn.WELCOMED,
     (Turn.WELCOMED, m.Bye): Turn.LEFT,
     (Turn.WELCOMED, m.Settled): Turn.WELCOMED,
+    (Turn.WELCOMED, m.Standing): Turn.WELCOMED,
     (Turn.WELCOMED, m.Drain): Turn.WELCOMED,
     (Turn.WELCOMED, m.Error): Turn.WELCOMED,
     (Turn.SERVING, m.Ready): Turn.SERVING,
@@ -62,6 +63,7 @@ TURNS: dict[tuple[Turn, type[m.Message]], Turn] = {
     (Turn.SERVING, m.Assign): Turn.SERVING,
     (Turn.SERVING, m.Cancel): Turn.SERVING,
     (Turn.SERVING, m.Settled): Turn.SERVING,
+    (Turn.SERVING, m.Standing): Turn.SERVING,
     (Turn.SERVING, m.Drain): Turn.SERVING,
     (Turn.SERVING, m.Error): Turn.SERVING,
     # Bye crosses whatever the coordinator had already sent.
@@ -80,12 +82,16 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Connection:
-    """One side of one conversation. Frames go in and out as bytes; nothing here waits."""
+    """One side of one conversation. Frames go in and out as bytes; nothing here waits.
 
-    __slots__ = ("_decode", "_max_frame", "_speaks", "role", "turn")
+    ``minor`` is the addition to the version up to which the peer understands.
+    """
 
-    def __init__(self, role: Role, max_frame: int = m.MAX_FRAME) -> None:
+    __slots__ = ("_decode", "_max_frame", "_speaks", "minor", "role", "turn")
+
+    def __init__(self, role: Role, max_frame: int = m.MAX_FRAME, *, minor: int = m.MINOR) -> None:
         self.role: Role = role
+        self.minor = minor
         self.turn = Turn.OPENED
         self._decode = _DECODE[role]
         self._speaks = _SPEAKS[role]
@@ -97,6 +103,8 @@ class Connection:
         turn = TURNS.get((self.turn, kind))
         if turn is None or kind not in self._speaks:
             raise OutOfTurn(f"A {self.role} cannot say {kind.__name__} when {self.turn.value}.")
+        if m.SINCE.get(kind, 0) > self.minor:
+            raise OutOfTurn(f"This {kind.__name__} would not be understood: the peer is older.")
         frame = _encode(message)
         if len(frame) > self._max_frame:
             raise TooLarge(f"{kind.__name__} is {len(frame)} bytes; {self._max_frame} are allowed.")

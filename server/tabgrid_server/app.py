@@ -30,8 +30,10 @@ from .api import (
     jobs,
     media,
     openai,
+    postings,
     quotes,
     statements,
+    strikes,
 )
 from .api import blobs as api_blobs
 from .api.openapi import describe
@@ -69,6 +71,8 @@ OPERATIONS = (
     *statements.OPERATIONS,
     *epochs.OPERATIONS,
     *checks.OPERATIONS,
+    *postings.OPERATIONS,
+    *strikes.OPERATIONS,
     *api_blobs.OPERATIONS,
 )
 #: Paths whose errors are for programs.
@@ -90,6 +94,7 @@ def create_app(settings: Settings) -> Starlette:
         connector_of,
         library.tokenizer,
         library.thresholds,
+        library.step_thresholds,
     )
 
     place = blobs.open_blobs(settings)

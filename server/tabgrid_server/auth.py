@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 from starlette.requests import HTTPConnection
 
-from .api.schemas import ChallengeRequest, VerifyRequest
+from .api.schemas.account import ChallengeRequest, VerifyRequest
 from .chain import siws
 from .coordinator import Caller, Coordinator
 from .errors import BadRequest, Unauthorized

@@ -5,9 +5,16 @@ GridError
 ├── TooManyJobs    429
 ├── QueueFull      503
 ├── NoNode         503
+├── NoReference    503
 ├── Draining       503
 ├── Unauthorized   401
+├── Forbidden      403
+├── NotFound       404
+│   └── NoSuchJob
+├── BadRequest     400
 └── RateLimited    429
+
+Those of one room (``blobs``, ``chain``, a file of ``api``) are defined there.
 """
 
 from __future__ import annotations
@@ -63,6 +70,17 @@ class NoNode(GridError):
         )
 
 
+class NoReference(GridError):
+    status, type, code = 503, "server_error", "no_reference"
+    retry_after = 30
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"None of the operator's references that hold {model} is online now, so no answer can "
+            "be checked before it is delivered. Try again later, or without checked."
+        )
+
+
 class Draining(GridError):
     status, type, code = 503, "server_error", "draining"
     retry_after = 5
@@ -81,6 +99,11 @@ class Forbidden(GridError):
 
 class NotFound(GridError):
     status, type, code = 404, "invalid_request_error", "not_found"
+
+
+class NoSuchJob(NotFound):
+    def __init__(self) -> None:
+        super().__init__("No job has this id. Ids begin with job_ and are case-sensitive.")
 
 
 class BadRequest(GridError):

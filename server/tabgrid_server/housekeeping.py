@@ -1,4 +1,4 @@
-"""What has to be done again and again: release earnings, forget what has ended.
+"""What has to be done again and again: release earnings, count, forget what has ended.
 
 Each turn takes a bounded piece of each kind, so that no transaction keeps jobs waiting.
 """
@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 import structlog
 
 from .blobs import BlobsUnavailable
+from .coordinator.orders import Orders
 from .services import Services
-from .store import StoreUnavailable, retention
+from .store import Conflict, StoreUnavailable, retention, tallies
 from .store import ledger as stored_ledger
 from .store import sessions as stored_sessions
 
@@ -28,6 +30,11 @@ EXPIRE_S = 5.0
 #: A few milliseconds of the one writer, in which jobs wait.
 EXPIRE_BATCH = 200
 BLOB_BATCH = 100
+UNPAID_BATCH = 500
+#: Receipts counted at a time: about a megabyte, and some milliseconds of the one writer.
+TALLY_BATCH = 1_000
+#: Charts by the hour show two days; the rest is a margin for who changes that.
+HOURS_KEPT_S = 8 * 86_400
 #: A job's end is written a moment after the time that it bears; a store that was away for
 #: longer than this, over the very end of the rule, costs a second look after a restart.
 LATE_S = 600.0
@@ -50,6 +57,7 @@ class House:
     def __init__(self, made: Services) -> None:
         self._made = made
         self._store = made.store
+        self._orders = Orders(made.store, made.coordinator.auditing)
         self._purged = self._expired = 0.0
         #: Per grid: jobs that ended before this have no content any more.
         self._clean_until: dict[str, float] = {}
@@ -57,9 +65,13 @@ class House:
     async def turn(self, now: float) -> bool:
         """One piece of everything that is due; True if more of it waits."""
         busy = await self._release(now)
+        busy = await self._tally() or busy
+        await self._orders.turn(now)
         if now - self._purged > PURGE_S:
             await self._store.write(stored_sessions.purge, now)
-            self._purged = now
+            await self._store.write(tallies.forget, now - HOURS_KEPT_S)
+            if not await self._forget_unpaid(now):
+                self._purged = now
         if now - self._expired > EXPIRE_S:
             pieces = [await self._expire(grid, now) for grid in self._made.settings.grids]
             pieces.append(await self._made.coordinator.uploads.sweep(BLOB_BATCH) >= BLOB_BATCH)
@@ -68,9 +80,24 @@ class House:
             busy = busy or any(pieces)
         return busy
 
+    async def _forget_unpaid(self, now: float) -> bool:
+        before = now - retention.UNPAID_S
+        ids = await self._store.read(retention.unpaid_long, before, UNPAID_BATCH)
+        if ids:
+            with suppress(Conflict):  # one is being paid right now: all stay until the next turn
+                await self._store.write(retention.forget_unpaid, ids)
+        return len(ids) >= UNPAID_BATCH
+
     async def _release(self, now: float) -> bool:
         released = await self._store.write(stored_ledger.release_due, now, RELEASE_BATCH)
         return sum(release.jobs for release in released) >= RELEASE_BATCH
+
+    async def _tally(self) -> bool:
+        """Count what was settled since the last time."""
+        before, found = await self._store.read(tallies.pending, TALLY_BATCH)
+        if found:
+            await self._store.write(tallies.fold, before, found)
+        return len(found) >= TALLY_BATCH
 
     async def _expire(self, grid: str, now: float) -> bool:
         before = now - self._made.settings.grids[grid].keep_s
@@ -81,4 +108,9 @@ class House:
         count = await write(retention.expire, grid, after, before, EXPIRE_BATCH, now)
         if count < EXPIRE_BATCH:
             self._clean_until[grid] = before
-        return count >= EXPIRE_BATCH
+        # Few answers are found wrong: their jobs are looked for one by one, whenever they ended.
+        read = self._store.read
+        held = await read(retention.kept_for_appeals, grid, before, EXPIRE_BATCH, now)
+        if held:
+            await write(retention.expire_these, held, now)
+        return max(count, len(held)) >= EXPIRE_BATCH

@@ -20,6 +20,16 @@ pair (kind, ref) names it for ever: whoever books it twice books it once.
     offset   offset   node:<wallet>:claimable system:overpaid:<wallet>
     deposit  txid     system:chain            user:<owner>:credit, or system:unassigned
     assign   txid     system:unassigned       user:<owner>:credit
+    void     job      node:<wallet>:withheld  user:<owner>:credit (the whole price)
+                      system:fines (what fines had taken of the pay already)
+                      system:fees
+    fine     job      node:<wallet>:withheld  system:fines
+    forfeit  job      node:<wallet>:withheld  system:forfeits
+    restore  job      system:fines            node:<wallet>:claimable
+                      system:restored (the    node:<wallet>:withheld (what the fine took of pay
+                      pay of an answer that   that is withheld still)
+                      was right after all)
+    reinstate forfeit system:forfeits         node:<wallet>:claimable
 
 A claim that gives a user's unused deposits back (a refund) moves their money in the same
 steps: its source is user:<owner>:credit, and user:<owner>:in_flight stands for node:<wallet>'s.
@@ -29,6 +39,14 @@ Only ``system:`` accounts may be negative: they are the grid's own side of a pro
 ``recover`` books a payment that the chain has and the books do not, after a database was
 restored from a backup. What they lack for it is owed by the wallet: ``offset`` takes it from
 what becomes claimable later, so that no more is ever paid than these books say was earned.
+
+The last five book what ``trust`` decides of pay that is withheld. A wrong answer is void: its
+user has the price back, from whoever had a part of it. What is fined is gone from what is
+withheld at once, and is not let go with the jobs that earned it. A forfeit bears the name of the
+first of its jobs. Whoever is found to have been right has the fine and the pay back; that pay is
+the grid's own loss, since the user keeps what was given back. What a fine took of pay that is
+withheld still is withheld with it again: so what fines hold is always what can be given back of
+them, and a void takes no more from them than it finds there, whatever came in which order.
 """
 
 from __future__ import annotations
@@ -51,6 +69,11 @@ Kind = Literal[
     "offset",
     "deposit",
     "assign",
+    "void",
+    "fine",
+    "forfeit",
+    "restore",
+    "reinstate",
 ]
 #: (account, token)
 AccountKey = tuple[str, str]
@@ -61,6 +84,12 @@ CHAIN = "system:chain"
 UNASSIGNED = "system:unassigned"
 #: What wallets without SOL paid, in the token, for having the network's fee paid for them.
 PUSH_FEES = "system:push_fees"
+#: What wrong answers cost their nodes beside the pay.
+FINES = "system:fines"
+#: What convicted nodes lost.
+FORFEITS = "system:forfeits"
+#: Minus what the grid paid itself for answers that were called wrong and were right.
+RESTORED = "system:restored"
 
 
 class LedgerError(Exception):
@@ -196,6 +225,52 @@ def settle(
 def release(ref: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
     """Let withheld earnings be claimed."""
     return _move("release", ref, token, withheld_of(wallet), claimable_of(wallet), amount, at)
+
+
+def void(
+    job: str, owner: str, wallet: str, pay: int, from_fines: int, fee: int, token: str, at: float
+) -> Transfer:
+    """Give a wrong answer's whole price back: ``pay`` is still withheld, ``from_fines`` is not."""
+    if min(pay, from_fines, fee) < 0:
+        raise Unbalanced(f"void {job}: pay {pay}, from fines {from_fines}, fee {fee}.")
+    postings = (
+        (withheld_of(wallet), -pay),
+        (FINES, -from_fines),
+        (FEES, -fee),
+        (credit_of(owner), pay + from_fines + fee),
+    )
+    return Transfer("void", job, token, tuple(p for p in postings if p[1]), at)
+
+
+def fine(job: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+    """Take a fine for a wrong answer from what other jobs earned."""
+    return _move("fine", job, token, withheld_of(wallet), FINES, amount, at)
+
+
+def forfeit(ref: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+    """A convicted node loses what is withheld."""
+    return _move("forfeit", ref, token, withheld_of(wallet), FORFEITS, amount, at)
+
+
+def restore(
+    job: str, wallet: str, pay: int, fine: int, withheld: int, token: str, at: float
+) -> Transfer:
+    """Take a strike back: its fine, ``withheld`` of which waits again, and the pay if the answer
+    was right."""
+    if min(pay, fine, withheld, fine - withheld) < 0:
+        raise Unbalanced(f"restore {job}: pay {pay}, fine {fine}, withheld {withheld}.")
+    postings = (
+        (RESTORED, -pay),
+        (FINES, -fine),
+        (withheld_of(wallet), withheld),
+        (claimable_of(wallet), pay + fine - withheld),
+    )
+    return Transfer("restore", job, token, tuple(p for p in postings if p[1]), at)
+
+
+def reinstate(ref: str, wallet: str, amount: int, token: str, at: float) -> Transfer:
+    """A conviction was lifted: give back what was forfeited as ``ref``."""
+    return _move("reinstate", ref, token, FORFEITS, claimable_of(wallet), amount, at)
 
 
 def reserve(

@@ -61,6 +61,11 @@ class Library:
         found = self.calibrations.get(manifest.id)
         return found.thresholds() if found else {}
 
+    def step_thresholds(self, manifest: Manifest) -> Mapping[str, float]:
+        """By dtype, for steps that are run again; empty where the model was not calibrated."""
+        found = self.calibrations.get(manifest.id)
+        return found.step_thresholds() if found else {}
+
     def folder_of(self, manifest: Manifest) -> Path:
         """Where its manifest lies, and those of its files that no other model brought."""
         return self.folder / manifest.id

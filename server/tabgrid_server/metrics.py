@@ -21,6 +21,9 @@ JOB_SECONDS = Histogram(
 ATTEMPTS_FAILED = Counter(
     "tabgrid_attempts_failed_total", "Attempts without a result.", ["code"], registry=REGISTRY
 )
+MODELS_REFUSED = Counter(
+    "tabgrid_models_refused_total", "Models that a node cannot run.", ["code"], registry=REGISTRY
+)
 AUDITS = Counter(
     "tabgrid_audits_total", "Answers run again.", ["purpose", "verdict"], registry=REGISTRY
 )

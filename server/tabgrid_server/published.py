@@ -1,4 +1,4 @@
-"""Epochs as pages and API tell of them, and proofs that a receipt is in one."""
+"""Epochs as pages and API tell of them, and proofs that a receipt or the corrections are in one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from .api.schemas import Epoch, Leaf, Leaves, Proof
+from tabgrid_wire import merkle
+
+from .api.schemas.epochs import CorrectionsProof, Epoch, Leaf, Leaves, Proof
 from .errors import NotFound
 from .proofs import epoch as proofs
-from .proofs import merkle
 from .proofs.epoch import memo_text
 from .store import Receipt, Store
 from .store import epochs as stored
@@ -44,11 +45,7 @@ class Published:
         found = await self._receipts(epoch, start, limit)
         room, place = limit - len(found), max(start - epoch.receipts, 0)
         if room > 0 and start + len(found) >= epoch.receipts:
-            earned = await self._store.read(stored.earned, number)
-            found += [
-                Leaf("earned", wallet=each.wallet, token=each.token, earned=each.earned)
-                for each in earned[place : place + room]
-            ]
+            found += (await self._other_leaves(epoch))[place : place + room]
         after = start + len(found)
         more = bool(found) and after < epoch.count
         return Leaves(number, start, tuple(found), after if more else None)
@@ -71,6 +68,15 @@ class Published:
             epoch=epoch_view(epoch),
         )
 
+    async def corrections_proof(self, number: int) -> CorrectionsProof:
+        """Raises ``NotFound``, for an epoch of version 1 too."""
+        epoch = await self._epoch(number)
+        if epoch.head is None:
+            raise NotFound(f"Epoch {number} was closed before corrections went under its root.")
+        index = epoch.count - 1
+        path = merkle.path(await self._tree(epoch), index)
+        return CorrectionsProof(index, tuple(each.hex() for each in path), epoch_view(epoch))
+
     async def _epoch(self, number: int) -> stored.Epoch:
         epoch = await self._store.read(stored.get, number)
         if epoch is None:
@@ -82,12 +88,23 @@ class Published:
             return []
         return receipt_leaves(await self._store.read(stored.bodies, epoch, start, limit))
 
+    async def _other_leaves(self, epoch: stored.Epoch) -> list[Leaf]:
+        """Those after the receipts."""
+        found = [
+            Leaf("earned", wallet=each.wallet, token=each.token, earned=each.earned)
+            for each in await self._store.read(stored.earned, epoch.number)
+        ]
+        if epoch.corrections is not None:
+            corrected = epoch.corrected
+            found += [Leaf("corrected", corrections=epoch.corrections, corrected=corrected)]
+        return found
+
     async def _tree(self, epoch: stored.Epoch) -> list[bytes]:
         """Its leaf hashes."""
         if epoch.number not in self._trees:
             hashes = await self._store.read(stored.hashes, epoch)
             earned = await self._store.read(stored.earned, epoch.number)
-            leaves = await asyncio.to_thread(proofs.leaves, hashes, earned)
+            leaves = await asyncio.to_thread(proofs.leaves, hashes, earned, epoch.head)
             self._trees[epoch.number] = leaves
             while len(self._trees) > TREES:
                 self._trees.popitem(last=False)
@@ -105,9 +122,12 @@ def epoch_view(epoch: stored.Epoch) -> Epoch:
     final = epoch.final_at is not None
     return Epoch(
         epoch=epoch.number,
+        v=epoch.memo.v,
         count=epoch.count,
         receipts=epoch.receipts,
         wallets=epoch.wallets,
+        corrections=epoch.corrections,
+        corrected=epoch.corrected,
         root=epoch.root,
         prev_root=epoch.prev_root,
         closed_at=epoch.closed_at,

@@ -1,201 +1,24 @@
-"""``/ws/node``: one socket per node, under limits that each have a reason.
+"""``/ws/node``: who may open a socket, under limits that each have a reason.
 
 The handshake says who it is (session cookie, or bearer token of a native node); from then
-on frames go through the sans-IO ``Connection`` to the coordinator. Nothing here decides.
+on it is a ``NodeSocket``.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import Counter, deque
-from contextlib import suppress
+from collections import Counter
 from urllib.parse import urlsplit
 
-import structlog
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket
 
 from tabgrid_wire import messages as wire
-from tabgrid_wire.errors import CloseCode, ProtocolError, SendError
-from tabgrid_wire.protocol import Connection
+from tabgrid_wire.errors import CloseCode, ProtocolError
 
-from . import metrics
 from .auth import Sessions, client_address, session_token
 from .coordinator import Coordinator
 from .coordinator.live import LiveNode
+from .node_socket import NodeSocket
 from .store import Session
-from .store.group_commit import MAX_BATCH
-
-log = structlog.get_logger("tabgrid.sockets")
-
-#: A peer that opens a socket and says nothing holds 20 KiB for nothing.
-HELLO_S = 10
-#: RFC 6455: never sent, only reported; the peer is not there to read anything.
-GONE = 1006
-#: Messages waiting for one reader. A commit settles up to MAX_BATCH jobs in one moment, and a
-#: fast node can have answered all of them; besides those it has at most 16 jobs in hand, so
-#: more means that it is stuck.
-OUTGOING = MAX_BATCH + 64
-
-
-class Gone(Exception):
-    """The peer closed the socket or vanished."""
-
-
-class Frames:
-    """Counts frames per second, so that one node cannot keep the process busy."""
-
-    __slots__ = ("_count", "_limit", "_second")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._second = 0
-        self._count = 0
-
-    def take(self, now: float) -> None:
-        second = int(now)
-        if second != self._second:
-            self._second, self._count = second, 0
-        self._count += 1
-        if self._count > self._limit:
-            raise ProtocolError(
-                CloseCode.TOO_MANY_FRAMES, f"More than {self._limit} frames in a second."
-            )
-
-
-class NodeSocket:
-    """One node's socket: reads into the coordinator, writes what is queued, ends once."""
-
-    def __init__(self, sockets: NodeSockets, socket: WebSocket, session: Session) -> None:
-        self.address = client_address(socket)
-        self.session = session
-        self._sockets = sockets
-        self._coordinator = sockets.coordinator
-        self._limits = sockets.coordinator.settings.limits
-        self._socket = socket
-        self._connection = Connection("coordinator")
-        self._outgoing: deque[bytes] = deque()
-        self._wake = asyncio.Event()
-        self._closing: tuple[int, str] | None = None
-        self._node: LiveNode | None = None
-
-    def send(self, message: wire.ToNode) -> None:
-        """Queue one message. A reader too slow for that is cut off."""
-        if self._closing:
-            return
-        if len(self._outgoing) >= OUTGOING:
-            self.close(CloseCode.SLOW_READER, "You read too slowly.")
-            return
-        try:
-            self._outgoing.append(self._connection.send(message))
-        except SendError as error:
-            # Between Hello and Ready there is little that may be said; nothing is lost by it.
-            log.debug("not sent", why=str(error))
-        self._wake.set()
-
-    def close(self, code: int, reason: str) -> None:
-        """End the conversation, after what is queued. Only the first reason counts."""
-        self._closing = self._closing or (code, reason)
-        self._wake.set()
-
-    async def serve(self) -> None:
-        expiry = asyncio.get_running_loop().call_later(
-            max(0.0, self.session.expires_at - time.time()),
-            self.close, CloseCode.NOT_SIGNED_IN, "Your session has expired; sign in again.",
-        )  # fmt: skip
-        reader = asyncio.create_task(self._read())
-        writer = asyncio.create_task(self._write())
-        try:
-            await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            expiry.cancel()
-            reader.cancel()
-            self.close(1000, "")
-            self._leave()
-            await asyncio.gather(reader, writer, return_exceptions=True)
-
-    # --- reading ----------------------------------------------------------------------
-
-    async def _read(self) -> None:
-        """Hear the node until it leaves; a broken rule becomes its close code."""
-        try:
-            node = await self._greet()
-            if node is not None:
-                await self._listen(node)
-        except ProtocolError as error:
-            log.info("protocol error", wallet=self.session.wallet, why=str(error))
-            self.close(error.code, error.reason)
-        except Gone:
-            self.close(GONE, "gone")
-
-    async def _greet(self) -> LiveNode | None:
-        try:
-            async with asyncio.timeout(HELLO_S):
-                hello = self._connection.receive(await self._frame())
-        except TimeoutError:
-            raise ProtocolError(CloseCode.IDLE, f"No Hello within {HELLO_S} s.") from None
-        if not isinstance(hello, wire.Hello):
-            return None
-        self._node = self._sockets.welcome(self, hello)
-        return self._node
-
-    async def _listen(self, node: LiveNode) -> None:
-        frames = Frames(self._limits.node_frames_per_s)
-        receive = self._connection.receive
-        while True:
-            frame = await self._frame()
-            frames.take(time.monotonic())
-            message = receive(frame)
-            if isinstance(message, wire.Bye):
-                return
-            hear(self._coordinator, node, message)
-
-    async def _frame(self) -> bytes:
-        message = await self._socket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise Gone
-        data: bytes | None = message.get("bytes")
-        if data is None:
-            raise ProtocolError(CloseCode.BAD_FRAME, "Frames are binary.")
-        return data
-
-    # --- writing ----------------------------------------------------------------------
-
-    async def _write(self) -> None:
-        while True:
-            while self._outgoing:
-                if not await self._send_in_time(self._outgoing.popleft()):
-                    return
-            if self._closing:
-                await self._close_socket(*self._closing)
-                return
-            self._wake.clear()
-            await self._wake.wait()
-
-    async def _send_in_time(self, frame: bytes) -> bool:
-        try:
-            async with asyncio.timeout(self._limits.send_timeout_s):
-                await self._socket.send_bytes(frame)
-        except TimeoutError:
-            self.close(CloseCode.SLOW_READER, "You read too slowly.")
-            self._outgoing.clear()
-        except (WebSocketDisconnect, RuntimeError):
-            return False
-        return True
-
-    async def _close_socket(self, code: int, reason: str) -> None:
-        metrics.SOCKETS_CLOSED.labels(code).inc()
-        if code == GONE or self._socket.application_state is not WebSocketState.CONNECTED:
-            return
-        with suppress(RuntimeError, WebSocketDisconnect, TimeoutError):
-            async with asyncio.timeout(self._limits.send_timeout_s):
-                await self._socket.close(code, reason)
-
-    def _leave(self) -> None:
-        if self._node is not None:
-            code, reason = self._closing or (1000, "")
-            self._coordinator.node_left(self._node, reason or str(code))
-            self._sockets.forget(self, self._node)
 
 
 class NodeSockets:
@@ -206,26 +29,42 @@ class NodeSockets:
         self._sessions = sessions
         self._settings = coordinator.settings
         self._per_address: Counter[str] = Counter()
+        self._count = 0
         self._devices: dict[tuple[str, str], NodeSocket] = {}
 
     async def __call__(self, socket: WebSocket) -> None:
         address = client_address(socket)
-        session, refusal = None, self._refusal(socket, address)
-        if refusal is None:
-            session = await self._session(socket)
-        offered = wire.SUBPROTOCOL in socket.scope["subprotocols"]
-        # Accepted even if refused: a page can read a close code, but not a status of 403.
-        await socket.accept(wire.SUBPROTOCOL if offered else None)
-        if session is None or refusal is not None:
-            await socket.close(*(refusal or (CloseCode.NOT_SIGNED_IN, "Sign in first.")))
+        refusal = self._refusal(socket, address)
+        if refusal is not None:
+            await self._accept(socket)
+            await socket.close(*refusal)
             return
+        # Before anything is waited for: of a thousand that come together, each would see the
+        # last place free.
         self._per_address[address] += 1
+        self._count += 1
         try:
-            await NodeSocket(self, socket, session).serve()
+            await self._serve(socket)
         finally:
+            self._count -= 1
             self._per_address[address] -= 1
             if not self._per_address[address]:
                 del self._per_address[address]
+
+    async def _serve(self, socket: WebSocket) -> None:
+        session = await self._session(socket)
+        spoken = await self._accept(socket)
+        if session is None or spoken is None:
+            await socket.close(CloseCode.NOT_SIGNED_IN, "Sign in first.")
+            return
+        await NodeSocket(self, socket, session, spoken).serve()
+
+    @staticmethod
+    async def _accept(socket: WebSocket) -> str | None:
+        """Even if it is refused then: a page can read a close code, but not a status of 403."""
+        spoken = _subprotocol(socket)
+        await socket.accept(spoken)
+        return spoken
 
     def welcome(self, link: NodeSocket, hello: wire.Hello) -> LiveNode:
         """Let a node in. Raises ``ProtocolError`` if it asks for a grid that is not here."""
@@ -234,7 +73,7 @@ class NodeSockets:
         if unknown:
             raise ProtocolError(CloseCode.BAD_FRAME, f"There is no grid {unknown[0]!r} here.")
         self._replace(link, (session.wallet, hello.device_id))
-        node = coordinator.node_joined(hello, session.wallet, session.worker_key, link)
+        node = coordinator.node_events.joined(hello, session.wallet, session.worker_key, link)
         models = tuple(
             wire.OfferedModel(offer.grid, offer.manifest.id, offer.digest)
             for grid in hello.grids
@@ -266,11 +105,11 @@ class NodeSockets:
         limits = self._settings.limits
         if self.coordinator.draining:
             return CloseCode.DRAINING, "This coordinator is restarting."
-        if wire.SUBPROTOCOL not in socket.scope["subprotocols"]:
+        if _subprotocol(socket) is None:
             return CloseCode.VERSION, f"This grid speaks {wire.SUBPROTOCOL}."
         if self._per_address[address] >= limits.nodes_per_address:
             return CloseCode.TOO_MANY_NODES, f"{limits.nodes_per_address} nodes at this address."
-        if len(self.coordinator.nodes) >= limits.nodes:
+        if self._count >= limits.nodes:
             return CloseCode.TOO_MANY_NODES, "This coordinator is full."
         if not self._same_origin(socket):
             return CloseCode.NOT_SIGNED_IN, "Pages of other sites cannot open this socket."
@@ -288,17 +127,7 @@ class NodeSockets:
         return await self._sessions.find(token) if token else None
 
 
-def hear(coordinator: Coordinator, node: LiveNode, message: wire.FromNode) -> None:
-    """One message of a welcomed node."""
-    if isinstance(message, wire.Result):
-        coordinator.result_returned(node, message)
-    elif isinstance(message, wire.Progress):
-        coordinator.job_progressed(node, message)
-    elif isinstance(message, wire.Chunk):
-        coordinator.job_previewed(node, message)
-    elif isinstance(message, wire.Ready):
-        coordinator.node_ready(node, message)
-    elif isinstance(message, wire.Failed):
-        coordinator.job_failed(node, message)
-    elif isinstance(message, wire.Paused):
-        coordinator.node_paused(node)
+def _subprotocol(socket: WebSocket) -> str | None:
+    """The newest that both sides speak."""
+    offered = socket.scope["subprotocols"]
+    return next((spoken for spoken in wire.SUBPROTOCOLS if spoken in offered), None)

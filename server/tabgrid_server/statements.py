@@ -9,7 +9,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from .api.schemas import Statement, StatementLine, Token
+from .api.schemas.grid import Token
+from .api.schemas.wallets import Statement, StatementLine
 from .store import Store
 from .store import statements as stored
 from .store.statements import Account, Line

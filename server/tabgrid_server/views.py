@@ -10,34 +10,28 @@ import msgspec
 
 from tabgrid_models.calibration import Calibration
 from tabgrid_models.catalogue import download_bytes
-from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
+from tabgrid_models.connectors.text_to_image import TextToImage
+from tabgrid_models.drawing import TextToImageInput
 
 from . import statements
-from .api.schemas import (
-    Claim,
-    Epoch,
-    Epochs,
-    Grid,
-    GridModel,
-    JobRow,
-    Leaves,
-    Node,
-    NodeState,
-    Proof,
-    Receipt,
-    Statement,
-    Stats,
-    Token,
-    Totals,
-    Transaction,
-    Wallet,
-)
+from .api.schemas.checks import Evidence
+from .api.schemas.claims import Claim
+from .api.schemas.epochs import Epoch, Epochs, Leaves, Proof
+from .api.schemas.grid import Grid, GridModel, Node, NodeState, Stats, Token, Totals, Unsupported
+from .api.schemas.health import Health
+from .api.schemas.jobs import JobRow
+from .api.schemas.receipts import Receipt
+from .api.schemas.transactions import Transaction
+from .api.schemas.trust import WalletRecord
+from .api.schemas.wallets import Posting, Postings, Statement, Wallet
 from .chain.claims import Claim as StoredClaim
 from .chain.payouts import NoChain, Payouts
 from .chain.refusals import ChainUnavailable
 from .coordinator import Coordinator
 from .coordinator.offers import Offer
+from .coordinator.rows import row_of
 from .errors import NotFound
+from .inspection import By, Inspection
 from .library import Library
 from .pages import forms
 from .pages.views import Chain, ModelCard, Picture
@@ -46,7 +40,9 @@ from .store import Job, Store
 from .store import claims as stored_claims
 from .store import jobs as stored_jobs
 from .store import ledger as stored_ledger
+from .store import postings as stored_postings
 from .store import receipts as stored_receipts
+from .store.postings import Total, public_account
 from .store.statements import accounts_of_wallet
 
 
@@ -65,6 +61,8 @@ class GridViews:
         self._store = store
         self._payouts = payouts
         self._published = published
+        self._inspection = Inspection(coordinator, store)
+        self._manifests = library.catalogue
         self._cards = [_card(offer, library) for offer in coordinator.offers.all]
         self._calibrations = tuple(library.calibrations.values())
 
@@ -87,7 +85,7 @@ class GridViews:
             queued=coordinator.scheduler.queued,
             done=sums.done,
             failed=sums.failed,
-            settled=sums.settled,
+            settled=self._store.earned(self.token.symbol),
             paid=sums.paid,
             token=self.token,
             hour=coordinator.figures.hour(time.time()),
@@ -110,10 +108,10 @@ class GridViews:
         live = self._coordinator.jobs.get(job.id)
         if live is not None and job.finished_at is None:
             return live.row()
-        return msgspec.convert(job, JobRow, from_attributes=True)
+        return row_of(job)
 
-    async def pictures(self, limit: int) -> Sequence[Picture]:
-        found = await self._store.read(stored_jobs.pictures, limit)
+    async def pictures(self, limit: int, before: str | None = None) -> Sequence[Picture]:
+        found = await self._store.read(stored_jobs.pictures, limit, before)
         return [_picture(self._row(job), input) for job, input in found]
 
     async def picture(self, job: JobRow) -> Picture | None:
@@ -187,6 +185,27 @@ class GridViews:
     async def proof(self, job: str) -> Proof | None:
         return await self._published.proof(job)
 
+    async def evidence(self, job: str, receipt: Receipt | None) -> Evidence:
+        return await self._inspection.evidence(job, receipt)
+
+    async def record(self, address: str) -> WalletRecord:
+        return await self._inspection.record(address)
+
+    async def health(self, grid: str, by: By) -> Health | None:
+        if grid not in self._coordinator.settings.grids:
+            return None
+        return await self._inspection.health(grid, by, time.time())
+
+    async def postings(self, total: Total, limit: int, before: int | None) -> Postings:
+        token = self.token
+        found = await self._store.read(stored_postings.behind, total, token.symbol, limit, before)
+        return Postings(tuple(map(_posting, found[0])), token, found[1])
+
+    async def job_postings(self, job: str) -> Postings:
+        token = self.token
+        found = await self._store.read(stored_postings.of_job, job, token.symbol)
+        return Postings(tuple(map(_posting, found)), token, None)
+
     def models(self) -> Sequence[ModelCard]:
         return self._cards
 
@@ -205,11 +224,20 @@ class GridViews:
             models=tuple(_model(offer) for offer in offers),
             token=self.token,
             fee_bps=settings.fee_bps,
+            check_bps=settings.check_bps if self._coordinator.has_references else None,
             release_s=settings.release_s,
             nodes=sum(id in node.hello.grids for node in self._coordinator.nodes.values()),
             queued=sum(scheduler.waiting_for(id, offer.digest) for offer in offers),
             running=leased[id],
         )
+
+    async def unsupported(self) -> Sequence[Unsupported]:
+        counted = self._coordinator.state.unsupported.counts()
+        return [
+            Unsupported(manifest.id, kind.device_class, kind.code, kind.dtypes, devices)
+            for kind, devices in counted
+            if (manifest := self._manifests.by_digest(kind.digest))
+        ]
 
     async def nodes(self) -> Sequence[Node]:
         return [
@@ -239,6 +267,20 @@ class GridViews:
 
 def claim_view(claim: StoredClaim) -> Claim:
     return msgspec.convert(claim, Claim, from_attributes=True)
+
+
+def _posting(posting: stored_postings.Posting) -> Posting:
+    account, wallet = public_account(posting.account)
+    return Posting(
+        transfer=posting.transfer,
+        at=posting.at,
+        kind=posting.kind,
+        account=account,
+        wallet=wallet or posting.wallet,
+        amount=posting.amount,
+        ref=posting.ref,
+        signature=posting.ref if posting.kind == "deposit" else posting.signature,
+    )
 
 
 def _is_shown(job: JobRow) -> bool:

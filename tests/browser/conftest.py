@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
+from tests.support.grid import Grid
 from tests.support.programs import missing
 from tests.support.stage import Stage
+from tests.support.tab import Tab, Tabs
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG: dict[str, Any] = runpy.run_path(str(ROOT / "playwright.config.py"))
@@ -68,6 +70,56 @@ def page(new_context: Callable[..., BrowserContext]) -> Iterator[Page]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     assert errors == []
+
+
+@pytest.fixture
+def watched(new_context: Callable[..., BrowserContext]) -> Iterator[Callable[..., Page]]:
+    """watched(**options) -> a page in which no error and no refused resource may happen."""
+    wrong: list[str] = []
+
+    def make(**options: Any) -> Page:
+        page = new_context(**options).new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda m: wrong.append(m.text) if "Content Security" in m.text else None)
+        return page
+
+    yield make
+    assert wrong == []
+
+
+@pytest.fixture
+def open_tab(
+    new_context: Callable[[], BrowserContext], browser_config: dict[str, Any]
+) -> Iterator[Callable[..., Tab]]:
+    """open_tab(url, wallet=True, **options) -> a node page in a profile of its own."""
+    tabs = Tabs(new_context, browser_config["SLOW_TIMEOUT_MS"])
+    yield tabs.open
+    tabs.check()
+
+
+#: Without the operator's node no answer is checked, and pay would wait two minutes for a check.
+NOBODY_CHECKS = """
+[trust]
+check_within_s = 1
+release_idle_s = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def grid(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Grid]:
+    """The demo's grid with the file's SETTINGS over it, and NODES native nodes: none where it
+    names no number, so that whatever is answered, a tab answers."""
+    settings: str = getattr(request.module, "SETTINGS", "")
+    nodes: int = getattr(request.module, "NODES", 0)
+    if not nodes and "[trust]" not in settings:
+        settings += NOBODY_CHECKS
+    running = Grid(tmp_path_factory.mktemp("grid"), settings)
+    try:
+        yield running.start(nodes=nodes)
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +11,17 @@ from playwright.sync_api import BrowserContext, Page, expect
 from solders.keypair import Keypair
 
 from tabgrid_server.chain.rpc import Rpc
+from tests.support.elsewhere import elsewhere
 from tests.support.grid import Grid
 from tests.support.payers import SOL, Bank
 
 MODEL = "all-MiniLM-L6-v2"
-SETTINGS = f"""
+SETTINGS = """
 [grids.text]
-title = "Text"
-description = "Sentences become vectors."
-models = ["{MODEL}"]
-price_per_unit = 1000
 demo_credit = 7000000
 """
 UNIT = 10**6
 WALLET_JS = Path(__file__).parent / "wallet.js"
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    running = Grid(tmp_path_factory.mktemp("grid"), SETTINGS)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
 
 
 def fund(grid: Grid, seed: bytes, amount: int) -> Keypair:
@@ -48,8 +34,7 @@ def fund(grid: Grid, seed: bytes, amount: int) -> Keypair:
             bank = Bank.of_treasury(rpc, Path(grid.folder) / "data")
             await bank.give(wallet.pubkey(), amount)
 
-    with ThreadPoolExecutor(1) as thread:  # this one runs Playwright's loop
-        thread.submit(lambda: asyncio.run(give())).result()
+    elsewhere(give())
     return wallet
 
 

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import expect
 
 from tests.support.grid import Grid
-from tests.support.tab import Tab, Tabs
+from tests.support.tab import Tab
 
 TOPICS = ["sport", "economy", "weather", "cooking"]
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    """The demo's grids, and no node but the test's tab."""
-    running = Grid(tmp_path_factory.mktemp("grid"))
-    try:
-        yield running.start()
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-def open_tab(
-    new_context: Callable[[], BrowserContext], browser_config: dict[str, Any]
-) -> Iterator[Callable[..., Tab]]:
-    tabs = Tabs(new_context, browser_config["SLOW_TIMEOUT_MS"])
-    yield tabs.open
-    tabs.check()
 
 
 def test_a_tab_sorts_texts_under_labels(grid: Grid, open_tab: Callable[..., Tab]) -> None:

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
-import pytest
-from playwright.sync_api import BrowserContext, Route, expect
+from playwright.sync_api import Route, expect
 
 from tests.support.grid import Grid
-from tests.support.tab import Tab, Tabs
+from tests.support.tab import Tab
 
 ISOLATING = ("cross-origin-opener-policy", "cross-origin-embedder-policy")
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    running = Grid(tmp_path_factory.mktemp("grid"))
-    try:
-        yield running.start()
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-def open_tab(
-    new_context: Callable[[], BrowserContext], browser_config: dict[str, Any]
-) -> Iterator[Callable[..., Tab]]:
-    tabs = Tabs(new_context, browser_config["TIMEOUT_MS"])
-    yield tabs.open
-    tabs.check()
 
 
 def test_a_machine_without_network_is_told_so_and_goes_on_by_itself(

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import expect
 
 from tests.support.grid import Grid
-from tests.support.tab import Tab, Tabs
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    """No node of its own, and no job: these tests are about the page."""
-    running = Grid(tmp_path_factory.mktemp("grid"))
-    try:
-        yield running.start()
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-def open_tab(
-    new_context: Callable[[], BrowserContext], browser_config: dict[str, Any]
-) -> Iterator[Callable[..., Tab]]:
-    tabs = Tabs(new_context, browser_config["TIMEOUT_MS"])
-    yield tabs.open
-    tabs.check()
+from tests.support.tab import Tab
 
 
 def test_sign_in_uses_the_wallets_own_feature(grid: Grid, open_tab: Callable[..., Tab]) -> None:

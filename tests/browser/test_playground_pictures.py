@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.support.grid import Grid
 from tests.support.picture_grid import MODEL, make_grid
@@ -33,21 +33,6 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
         yield made
     finally:
         made.stop()
-
-
-@pytest.fixture
-def watched(new_context: Callable[..., BrowserContext]) -> Iterator[Callable[..., Page]]:
-    """watched(**options) -> a page in which no error and no refused resource may happen."""
-    wrong: list[str] = []
-
-    def make(**options: Any) -> Page:
-        page = new_context(**options).new_page()
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda m: wrong.append(m.text) if "Content Security" in m.text else None)
-        return page
-
-    yield make
-    assert wrong == []
 
 
 @pytest.fixture
@@ -272,6 +257,32 @@ class TestExplorer:
         expect(page.get_by_test_id("prompt")).to_have_text("for everybody")
         assert loaded(page, "public-picture")
 
+    def test_all_of_them_have_a_page(self, page: Page, grid: Grid) -> None:
+        draw(page, "one of many", steps=1, public=True)
+        page.goto(f"{grid.url}/explorer")
+        page.get_by_test_id("all-pictures").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Public pictures")
+        expect(page.get_by_test_id("public-picture").first).to_contain_text("one of many")
+        assert loaded(page, "public-picture")
+        assert violations(page) == []
+
+    def test_what_has_the_focus_stays_and_the_news_come_when_it_leaves(
+        self, page: Page, grid: Grid
+    ) -> None:
+        with frozen(grid):
+            start_drawing(page)
+            with grid.client() as client:
+                job = client.get("/api/jobs?limit=1").json()["jobs"][0]["id"]
+            reader = page.context.new_page()
+            reader.goto(f"{grid.url}/explorer/jobs/{job}")
+            expect(reader.get_by_test_id("job-state")).to_have_text("running")
+            reader.get_by_test_id("price-link").focus()
+        with reader.expect_response(f"**/explorer/jobs/{job}"):
+            expect(page.locator("#run-status")).to_have_text("Drawn")
+        expect(reader.get_by_test_id("price-link")).to_be_focused()
+        reader.get_by_test_id("price-link").blur()
+        expect(reader.get_by_test_id("job-state")).to_have_text("done")
+
     def test_new_ones_appear_without_a_reload(
         self, watched: Callable[..., Page], grid: Grid
     ) -> None:
@@ -306,6 +317,22 @@ class TestOtherModels:
         answer = json.loads(page.get_by_test_id("output").inner_text())
         assert [row.index(max(row)) for row in answer["scores"]] == [1, 0]
         expect(page.get_by_test_id("model-card")).to_contain_text("What it can and cannot do")
+
+    def test_what_is_missing_is_said_in_words_of_the_form(self, page: Page, grid: Grid) -> None:
+        page.goto(f"{grid.url}/playground?model=minilm-labels")
+        said = page.locator("#run-status")
+        expect(said).to_have_text("Texts: please fill this in.")
+        page.get_by_test_id("input-texts").fill("a")
+        page.get_by_test_id("input-labels").fill("one\n\n")
+        expect(said).to_have_text("Labels: at least 2, one per line.")
+        page.get_by_test_id("input-labels").fill("\n".join(map(str, range(33))))
+        expect(said).to_have_text("Labels: at most 32, and there are 33.")
+        page.get_by_test_id("input-labels").fill("one\ntwo")
+        expect(page.get_by_test_id("send")).to_be_enabled()
+        page.goto(f"{grid.url}/playground")
+        page.get_by_test_id("seed").fill("")
+        expect(said).to_contain_text("Seed: ")
+        expect(page.get_by_test_id("send")).to_be_disabled()
 
     def test_a_refusal_of_the_connector_is_said_beside_the_button(
         self, page: Page, grid: Grid
@@ -351,6 +378,25 @@ class TestForEverybody:
                     "document.documentElement.scrollWidth - document.documentElement.clientWidth"
                 )
                 assert over <= 0, f"{address} is {over} px too wide at {width}"
+
+    def test_on_a_phone_prompt_and_picture_come_before_the_key(
+        self, watched: Callable[..., Page], grid: Grid
+    ) -> None:
+        page = watched()
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.goto(f"{grid.url}/playground")
+        ways = ("prompt", "send", "stage", "create-key")
+        tops = [page.get_by_test_id(id).bounding_box()["y"] for id in ways]  # type: ignore[index]
+        assert tops == sorted(tops)
+        page.get_by_role("link", name="API key").click()
+        expect(page.get_by_test_id("create-key")).to_be_in_viewport()
+        page.get_by_test_id("create-key").click()
+        expect(page.locator(".to-key")).to_be_hidden()
+        page.set_viewport_size({"width": 1440, "height": 900})
+        stage, prompt = (page.get_by_test_id(id).bounding_box() for id in ("stage", "prompt"))
+        assert stage
+        assert prompt
+        assert stage["x"] > prompt["x"] + prompt["width"], "beside each other on a desk"
 
     def test_nothing_moves_while_it_is_drawn(self, page: Page) -> None:
         """From the press to the picture; the key's box above may change what it says."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import httpx
-import pytest
 from playwright.sync_api import BrowserContext, expect
 from solders.hash import Hash
 from solders.keypair import Keypair
@@ -19,6 +17,7 @@ from solders.transaction import VersionedTransaction
 from tabgrid_server.bench.client import RawNode, sign_in
 from tabgrid_server.chain.rpc import Rpc
 from tabgrid_wire import messages as wire
+from tests.support.elsewhere import elsewhere
 from tests.support.grid import Grid
 from tests.support.tab import Tabs
 
@@ -38,16 +37,6 @@ release_s = 1
 demo_credit = 1000000000
 """
 SEED = "2a" * 32
-T = TypeVar("T")
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    running = Grid(tmp_path_factory.mktemp("grid"), SETTINGS)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
 
 
 async def earn(grid: Grid, wallet: Keypair) -> int:
@@ -86,12 +75,6 @@ async def spend_all_sol(grid: Grid, wallet: Keypair) -> None:
         await rpc.send(bytes(VersionedTransaction(message, [wallet])))
         while await rpc.balance(wallet.pubkey()):
             await asyncio.sleep(0.1)
-
-
-def elsewhere(work: Coroutine[Any, Any, T]) -> T:
-    """Playwright's own loop runs in this thread."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 def test_a_wallet_without_sol_has_its_payout_pushed(

@@ -19,7 +19,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tabgrid_server.proofs import epoch as proofs
-from tabgrid_server.proofs import merkle
+from tabgrid_server.proofs.corrections import Head
+from tabgrid_server.proofs.epoch import Version
+from tabgrid_wire import merkle
 from tests.integration.conftest import EchoGrid
 from tests.support.programs import missing
 from tests.support.proving import Proving
@@ -55,37 +57,54 @@ def in_node(cases: list[dict[str, Any]]) -> list[str]:
     return told
 
 
-def case(count: int, index: int) -> tuple[dict[str, Any], str]:
+def case(count: int, index: int, version: Version = 2) -> tuple[dict[str, Any], str]:
     receipts = [f'{{"job":"job_{n}","é":"{n}"}}' for n in range(count)]
-    leaves = proofs.leaves([sha256(each.encode()).digest() for each in receipts], [])
-    memo = proofs.memo_of(count, leaves, sha256(b"before").digest())
+    head = Head(count, sha256(b"newest").digest()) if version == 2 else None
+    leaves = proofs.leaves([sha256(each.encode()).digest() for each in receipts], [], head)
+    memo = proofs.memo_of(version, count, leaves, sha256(b"before").digest())
     path = [each.hex() for each in merkle.path(leaves, index)]
-    epoch = {"epoch": memo.epoch, "count": memo.count, "prev_root": memo.prev_root}
+    epoch = {"v": memo.v, "epoch": memo.epoch, "count": memo.count, "prev_root": memo.prev_root}
     return {
         "receipt": receipts[index],
         "proof": {"epoch": epoch, "index": index, "path": path},
     }, memo.root
 
 
-def test_the_browsers_tree_is_the_servers() -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_browsers_tree_is_the_servers(version: Version) -> None:
+    """Epochs of before are checked as they were published."""
     chosen = random.Random(7)
     sizes = [*range(1, 20), 33, 1000]
-    cases = [case(count, chosen.randrange(count)) for count in sizes]
+    cases = [case(count, chosen.randrange(count), version) for count in sizes]
     assert in_node([each for each, _ in cases]) == [root for _, root in cases]
 
 
 def test_the_browser_refuses_what_does_not_fit() -> None:
     good, root = case(5, 1)
     changes: list[dict[str, Any]] = [
-        {"index": 5}, {"index": -1}, {"path": good["proof"]["path"][:-1]},
+        {"index": 6}, {"index": -1}, {"path": good["proof"]["path"][:-1]},
         {"path": [*good["proof"]["path"], "00" * 32]}, {"path": ["AA" * 32] * 3},
         {"index": 0}, {"epoch": good["proof"]["epoch"] | {"epoch": 6}},
-        {"epoch": good["proof"]["epoch"] | {"count": 6}},
+        {"epoch": good["proof"]["epoch"] | {"count": 7}},
+        {"epoch": good["proof"]["epoch"] | {"v": 1}},
     ]  # fmt: skip
     cases = [{**good, "proof": good["proof"] | change} for change in changes]
     told = in_node([*cases, {**good, "receipt": good["receipt"] + " "}])
     assert root not in told
     assert [bool(re.fullmatch("[0-9a-f]{64}", each)) for each in told[:5]] == [False] * 5
+    newer = good["proof"]["epoch"] | {"v": 3}
+    assert in_node([{**good, "proof": good["proof"] | {"epoch": newer}}]) == [
+        "epochs of version 3 are not known here"
+    ]
+
+
+def test_the_leaf_of_the_corrections_is_no_receipt() -> None:
+    """Not even with the leaf's own bytes, nor their hash, for the receipt's."""
+    good, root = case(5, 1)
+    head = (5).to_bytes(8, "big") + sha256(b"newest").digest()
+    last = good["proof"] | {"index": 5, "path": good["proof"]["path"][:2]}
+    texts = [head.decode("latin-1"), "tabgrid/corrected/v1\0" + head.decode("latin-1")]
+    assert root not in in_node([{"receipt": text, "proof": last} for text in texts])
 
 
 @pytest.fixture(scope="module")

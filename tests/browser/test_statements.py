@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.support.grid import Grid
 from tests.support.tab import Tabs
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    running = Grid(tmp_path_factory.mktemp("grid"))
-    try:
-        yield running.start()
-    finally:
-        running.stop()
 
 
 def test_a_keys_credit_leads_to_its_postings(grid: Grid, page: Page) -> None:

@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import openai
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import expect
 
 from tabgrid_node.backoff import CAP_S
 from tests.support.grid import Grid
-from tests.support.tab import Tab, Tabs
+from tests.support.tab import Tab
 
 MODEL = "all-MiniLM-L6-v2"
 #: The demo's grid, with a release that a test can wait for.
-SETTINGS = f"""
+SETTINGS = """
 [grids.text]
-title = "Text"
-description = "Sentences become vectors."
-models = ["{MODEL}"]
-price_per_unit = 1000
-fee_bps = 500
 release_s = 2
-demo_credit = 1000000000
 """
-
-
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    """A grid with no node of its own: whatever is answered, a tab answers."""
-    running = Grid(tmp_path_factory.mktemp("grid"), SETTINGS)
-    try:
-        yield running.start()
-    finally:
-        running.stop()
-
-
-@pytest.fixture
-def open_tab(
-    new_context: Callable[[], BrowserContext], browser_config: dict[str, Any]
-) -> Iterator[Callable[..., Tab]]:
-    tabs = Tabs(new_context, browser_config["SLOW_TIMEOUT_MS"])
-    yield tabs.open
-    tabs.check()
 
 
 def ask(grid: Grid, *texts: str) -> list[list[float]]:

@@ -80,7 +80,7 @@ def test_a_file_damaged_on_the_server_is_a_clear_refusal(page: Page, stage: Stag
     visit(page, stage)
     start(page)
     page.wait_for_function("() => heard('status').some(m => m.status.state === 'stopped')")
-    reason = last_status(page)["refused"][stage.manifest.id]
+    reason = last_status(page)["refused"][stage.manifest.id]["reason"]
     assert "damaged" in reason
     assert "operator" in reason
     assert stage.sent[f"/weights/{sha256}"] == size, "fetched once, not in a loop"
@@ -102,5 +102,6 @@ def test_the_owners_download_limit_holds(page: Page, stage: Stage) -> None:
     visit(page, stage)
     start(page, maxDownloadMb=5)
     page.wait_for_function("() => heard('status').some(m => m.status.state === 'stopped')")
-    assert "your limit is 5 MB" in last_status(page)["refused"][stage.manifest.id]
+    refused = last_status(page)["refused"][stage.manifest.id]
+    assert "your limit is 5 MB" in refused["reason"]
     assert weight_bytes(stage) == 0

@@ -24,6 +24,7 @@ from tabgrid_server.ledger import Transfer
 from tabgrid_server.settings import Chain as ChainSettings
 from tabgrid_server.store import Store
 from tabgrid_server.store import ledger as stored_ledger
+from tests.support.chaos import World as ChaoticWorld
 
 SLOT_S = 0.4
 SOL = 10**9
@@ -172,3 +173,13 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await made.start()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+async def chaos(tmp_path: Path) -> AsyncIterator[ChaoticWorld]:
+    """One in which everything goes wrong. Whatever a test does, the books must be right after."""
+    world = ChaoticWorld(tmp_path)
+    await world.start()
+    yield world
+    assert world.broken_rules() == []
+    await world.stop()

@@ -7,8 +7,7 @@ from which on; each is its number, so that a failure can be played again.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 
 import pytest
 from solders.keypair import Keypair
@@ -21,15 +20,6 @@ SCHEDULES = schedules(600)
 #: Tests that share them, each within its time-out.
 PARTS = 4
 ROUNDS = 12
-
-
-@pytest.fixture
-async def chaos(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    await world.start()
-    yield world
-    assert world.broken_rules() == []
-    await world.stop()
 
 
 async def play(

@@ -3,8 +3,7 @@ claim for themselves, while processes die, RPCs lie and the chain forks."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 
 import pytest
 from solders.keypair import Keypair
@@ -17,15 +16,6 @@ from tests.support.chaos import PEACE, UNIT, World
 SCHEDULES = schedules(600, one_in=4)
 PARTS = 2
 ROUNDS = 12
-
-
-@pytest.fixture
-async def chaos(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    await world.start()
-    yield world
-    assert world.broken_rules() == []
-    await world.stop()
 
 
 async def play(world: World, seed: int, *, wild: bool = True, kill_at: Iterable[int] = ()) -> int:

@@ -12,16 +12,18 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 from spl.token.constants import TOKEN_2022_PROGRAM_ID, TOKEN_PROGRAM_ID
 from spl.token.instructions import get_associated_token_address
+from sqlalchemy import Connection, update
 
 from tabgrid_server.chain.deposits import Request, Till
 from tabgrid_server.chain.localnet.machine import FINALITY
 from tabgrid_server.chain.solana_pay import Price, check_payment, has_link, link, payment
 from tabgrid_server.chain.till import open_till
 from tabgrid_server.chain.watching import OVERLAP, UNREADABLE_S, Watcher
-from tabgrid_server.store import ApiKey, keys
+from tabgrid_server.store import ApiKey, keys, retention
 from tabgrid_server.store import deposits as stored
 from tabgrid_server.store import ledger as stored_ledger
 from tabgrid_server.store.audit import findings
+from tabgrid_server.store.tables import deposit_requests
 from tests.support.payers import Bank, send
 
 from .conftest import TOKEN, World
@@ -345,3 +347,36 @@ async def test_a_token_with_a_fee_is_credited_as_it_arrives(world: World, tmp_pa
     await bank.pay(wallet, home, 5 * UNIT, [request.reference])
     await counter.later()
     assert await counter.credit(alice) == 5 * UNIT * 99 // 100
+
+
+async def test_old_unpaid_references_go_and_what_comes_late_is_not_lost(counter: Counter) -> None:
+    world, alice = counter.world, await counter.user("alice")
+    old = [await counter.request(alice) for _ in range(4)]
+    for number, request in enumerate(old):  # asked for one after the other
+        await world.store.write(_age, request.id, world.clock() + number)
+    wallet = await counter.bank.customer(20 * UNIT)
+    await counter.bank.pay(wallet, counter.account, UNIT, [old[0].reference])
+    await counter.later()
+    before, read = world.clock() + 10, world.store.read
+    assert await read(retention.unpaid_long, before, 10) == [], "of one user so many stay"
+    assert await read(retention.unpaid_long, old[0].created_at, 10, 0) == [], "none is so old"
+    ids = await read(retention.unpaid_long, before, 10, 2)
+    assert ids == [old[1].id], "the paid one and the newest two stay"
+    assert await world.store.write(retention.forget_unpaid, [old[0].id, *ids]) == 1
+    assert await read(stored.request, old[1].id) is None
+    # Months later all of them are paid.
+    for request in old[1:]:
+        await counter.bank.pay(wallet, counter.account, 2 * UNIT, [request.reference])
+    await counter.later()
+    assert await counter.credit(alice) == 5 * UNIT
+    [(state, amount)] = [each for each in await counter.nobodys() if each[0] == "unassigned"]
+    assert (state, amount) == ("unassigned", 2 * UNIT)
+    [late] = [e for e in await read(stored.of_nobody, TOKEN, 9) if e.state == "unassigned"]
+    await world.store.write(stored.assign, late.txid, alice, world.clock())
+    assert await counter.credit(alice) == 7 * UNIT
+
+
+def _age(connection: Connection, id: str, created_at: float) -> None:
+    connection.execute(
+        update(deposit_requests).where(deposit_requests.c.id == id).values(created_at=created_at)
+    )

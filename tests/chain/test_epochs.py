@@ -15,6 +15,7 @@ from tabgrid_server.chain.epochs import NO_FEE, Epochs
 from tabgrid_server.chain.localnet.machine import FINALITY, WINDOW
 from tabgrid_server.chain.memos import Published
 from tabgrid_server.proofs import epoch as proofs
+from tabgrid_server.proofs.corrections import Head
 from tabgrid_server.store import Conflict
 from tabgrid_server.store import epochs as stored
 from tabgrid_server.store import receipts as stored_receipts
@@ -71,8 +72,8 @@ async def right(world: World, count: int) -> None:
         assert epoch.final_at is not None
         mine = await world.store.read(stored.hashes, epoch)
         earned = await world.store.read(stored.earned, epoch.number)
-        prev = bytes.fromhex(epoch.prev_root)
-        assert proofs.memo_of(epoch.number, proofs.leaves(mine, earned), prev) == each.memo
+        prev, leaves = bytes.fromhex(epoch.prev_root), proofs.leaves(mine, earned, epoch.head)
+        assert proofs.memo_of(each.memo.v, epoch.number, leaves, prev) == each.memo
         hashes += [hash.hex() for hash in mine]
     every = await world.store.read(stored_receipts.after, 0, 1000)
     assert hashes == [each.hash for each in every]
@@ -238,7 +239,7 @@ async def test_receipts_that_a_backup_lacks_stop_the_publishing(world: World) ->
     await day(world, wallet, "job_4", "job_5", "job_6")
     epochs = publisher(world)
     await publish(world, epochs)
-    assert "other receipts than these books" in epochs.problem
+    assert "other receipts or corrections than these books" in epochs.problem
     assert len(await on_chain(world)) == 2, "no fork"
 
 
@@ -301,7 +302,7 @@ async def test_two_processes_of_one_grid_publish_once(world: World) -> None:
 async def test_strangers_memos_do_not_count(world: World) -> None:
     stranger = Keypair()
     await world.rpc.airdrop(stranger.pubkey(), 10**9)
-    fake = proofs.memo_of(1, proofs.leaves([bytes(32)], []), proofs.GENESIS)
+    fake = proofs.memo_of(2, 1, proofs.leaves([bytes(32)], [], Head()), proofs.GENESIS)
     blockhash = (await world.rpc.blockhash()).hash
     account = world.treasury.account
     message = memos.message(fake, account, stranger.pubkey(), blockhash, 0)
@@ -321,7 +322,7 @@ async def test_a_full_epoch_is_closed_before_its_time(
     await settle(world.store, Keypair(), [f"job_{n}" for n in range(7)], world.clock())
     await publish(world)
     await publish(world)
-    assert [each.memo.count for each in await on_chain(world)] == [4, 4]
+    assert [each.memo.count for each in await on_chain(world)] == [5, 5]
     world.clock.at += world.settings.epoch_s
     await publish(world)
     await right(world, 3)

@@ -23,6 +23,7 @@ from tabgrid_server.chain.refusals import ClaimRefused
 from tabgrid_server.chain.signers import KeySigner, secret_of
 from tabgrid_server.chain.treasury import ALLOWANCE, approval, run
 from tabgrid_server.store import claims as stored
+from tabgrid_server.store import stats
 from tabgrid_server.store.audit import findings
 
 from .conftest import SOL, World
@@ -243,6 +244,7 @@ async def test_empty_books_take_old_payments_off_what_comes_next(world: World) -
     with pytest.raises(ClaimRefused, match="too little"):
         await world.service.reserve(str(wallet.pubkey()))
     assert await world.tokens(wallet) == 5 * UNIT
+    assert set((await world.store.read(stats.earned)).values()) == {3 * UNIT}
 
 
 async def test_empty_books_and_a_new_hot_key_pay_what_is_earned_anew(world: World) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from solders.keypair import Keypair
 from sqlalchemy import Connection
@@ -144,6 +145,49 @@ async def test_a_restored_backup_gives_nothing_back_again(world: World) -> None:
     assert await world.tokens(wallet) == 5 * UNIT
 
 
+async def test_what_a_dead_command_left_is_brought_to_its_end(world: World) -> None:
+    """The operator's command is another process: it set the money aside, and no more."""
+    wallet = await customer(world)
+    left = await world.new_service().refund(str(wallet.pubkey()), "alice", 2 * UNIT)
+    await world.service.keep_house()
+    await world.service.step()
+    assert await world.state(left) == "reserved", "whoever made it may still be at work"
+    world.clock.slots(200)
+    await world.service.keep_house()
+    await world.service.step()
+    assert await world.state(left) == "signed"
+    await world.service.step()
+    world.clock.slots(FINALITY)
+    await world.service.step()
+    assert await world.state(left) == "finalized"
+    assert await world.tokens(wallet) == 2 * UNIT
+    assert (await credit(world)).available == 3 * UNIT
+    await right(world)
+
+
+async def test_a_refund_by_the_grid_keeps_nothing_and_pays_the_rent(world: World) -> None:
+    """Also where the grid offers nobody to push, and the payer's token account is closed."""
+    world.settings = msgspec.structs.replace(world.settings, push_minimum=0, push_wait_s=0)
+    world.service = world.new_service()
+    wallet = await customer(world)
+    address = str(wallet.pubkey())
+    one, two = await asyncio.gather(
+        world.service.refund(address, "alice"), world.service.refund(address, "alice")
+    )
+    assert (one.id, one.sent) == (two.id, 5 * UNIT)
+    with pytest.raises(ClaimRefused, match="about to give this credit back"):
+        await world.service.reserve(address, "alice")
+    await world.service.step()
+    await world.service.step()
+    world.clock.slots(FINALITY)
+    await world.service.step()
+    assert await world.tokens(wallet) == 5 * UNIT
+    assert (await credit(world)).refunded == 5 * UNIT
+    with pytest.raises(ClaimRefused, match="Only 0 TGT can go back"):
+        await world.service.refund(address, "alice", 1)
+    await right(world)
+
+
 # --- killed at every await ---------------------------------------------------------------
 
 
@@ -156,13 +200,21 @@ async def chaos(tmp_path: Path) -> AsyncIterator[hostile.World]:
     await world.stop()
 
 
+Ask = Callable[[hostile.World, Keypair, str], Awaitable[None]]
+
+
 async def ask(world: hostile.World, wallet: Keypair, owner: str) -> None:
     address = str(wallet.pubkey())
     claim = await world.service.reserve(address, owner)
     await world.service.sign(claim.id, address, hostile.signed(claim, wallet))
 
 
-async def play(world: hostile.World, seed: int, kill_at: int = 0) -> None:
+async def ask_grid(world: hostile.World, wallet: Keypair, owner: str) -> None:
+    """What the operator's command does."""
+    await world.service.refund(str(wallet.pubkey()), owner)
+
+
+async def play(world: hostile.World, seed: int, kill_at: int = 0, ask: Ask = ask) -> None:
     """One user's refund, whose process dies once, and then is left in peace."""
     world.rng.seed(seed)
     wallet, owner = world.wallet(), f"user{world.wallets}"
@@ -182,10 +234,11 @@ async def play(world: hostile.World, seed: int, kill_at: int = 0) -> None:
     assert world.tokens(wallet, final=True) == 5 * UNIT
 
 
-async def test_killed_once_at_every_await(chaos: hostile.World) -> None:
-    await play(chaos, 1)
+@pytest.mark.parametrize("way", [ask, ask_grid])
+async def test_killed_once_at_every_await(chaos: hostile.World, way: Ask) -> None:
+    await play(chaos, 1, ask=way)
     awaits = chaos.passed
     assert awaits > 30
     for place in range(1, awaits + 1):
-        await play(chaos, 1, kill_at=place)
+        await play(chaos, 1, kill_at=place, ask=way)
     assert chaos.kills >= awaits - 1

@@ -12,15 +12,11 @@ import msgspec
 import onnx
 import pytest
 
-from tabgrid_models.connectors.text_to_image import (
-    TextToImage,
-    TextToImageConfig,
-    TextToImageInput,
-    TextToImageOutput,
-)
+from tabgrid_models.connectors.text_to_image import TextToImage
+from tabgrid_models.drawing import TextToImageConfig, TextToImageInput, TextToImageOutput
 from tabgrid_models.manifest import Manifest, Variant
-from tabgrid_node.loading import self_test
 from tabgrid_node.native_runtime import NativeRuntime
+from tabgrid_node.self_test import self_test
 from tabgrid_server.library import CHECKOUT, open_library, verify
 
 ROOT = CHECKOUT.parents[1]

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PLACES = os.pathsep.join(
+    str(ROOT / folder) for folder in ("models/recipes", "server", "models", "browser_node")
+)
 
 pytestmark = [pytest.mark.export, pytest.mark.timeout(600)]  # on a loaded machine: 3 minutes
 
@@ -26,9 +29,14 @@ def run(export_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scenes(python: Path, folder: Path, *options: str) -> str:
+    return run_python(python, "-m", "scenes", "--folder", str(folder), *options)
+
+
+def run_python(python: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [str(python), "-m", "scenes", "--folder", str(folder), *options],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "models/recipes"), "HF_HUB_OFFLINE": "1"},
+        [str(python), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": PLACES, "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -68,3 +76,24 @@ def test_training_goes_on_from_its_checkpoint(run: Path, export_python: Path) ->
 def test_shards_that_are_there_are_not_drawn_again(run: Path, export_python: Path) -> None:
     scenes(export_python, run, "draw", "--shards", "2", "--size", "40")
     assert [line["shard"] for line in logged(run, "draw")] == [0, 1]
+
+
+def test_training_can_start_from_the_model_that_ships(export_python: Path, tmp_path: Path) -> None:
+    """What is taken out of its graphs computes what they do, and reads words as they did."""
+    shipped = ROOT / "models/library/tabgrid-scenes"
+    scenes(export_python, tmp_path, "adopt", str(shipped))
+    said = run_python(export_python, "tests/export/adopted.py", str(tmp_path), str(shipped))
+    words, text, picture = said.split()
+    assert words == "same"
+    assert float(text) < 1e-3
+    assert float(picture) < 0.01
+
+
+def test_every_process_makes_the_same_tokenizer(export_python: Path) -> None:
+    """The shards are drawn in one, and the text encoder is trained in another."""
+    code = (
+        "from scenes.architecture import make_tokenizer\n"
+        "print(make_tokenizer(300).backend_tokenizer.to_str())"
+    )
+    made = [run_python(export_python, "-c", code) for _ in range(3)]
+    assert made[0] == made[1] == made[2]

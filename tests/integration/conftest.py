@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ class EchoGrid:
     model: str = "echo"
     #: "" is the one of the checkout.
     library: str | Path = ""
+    #: How far its clock is set back.
+    days_ago: float = 0
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
@@ -79,9 +82,15 @@ class EchoGrid:
         where = ["--settings", str(file), "--port", str(self.port)]
         where += ["--data", str(self.folder / "data")]
         where += ["--database", self.database] if self.database else []
-        program = self.programs.tabgrid("coordinator", "serve", *where, **env)
+        program = self._program("serve", *where, **env)
         program.ready()
         return program
+
+    def _program(self, *arguments: str, **env: str) -> Program:
+        if not self.days_ago:
+            return self.programs.tabgrid("coordinator", *arguments, **env)
+        head = (sys.executable, "-m", "tests.support.days_ago", str(self.days_ago))
+        return self.programs.start("coordinator", *head, "--end-with-stdin", *arguments, **env)
 
     def client(self, key: str = "") -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -124,9 +133,9 @@ async def until_status(client: httpx.AsyncClient, path: str, status: int) -> Non
             await asyncio.sleep(0.2)
 
 
-async def assigned(node: RawNode) -> wire.Assign:
+async def assigned(node: RawNode, within_s: float = 20) -> wire.Assign:
     """The next job that the node is given."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(within_s):
         while not isinstance(message := await node.receive(), wire.Assign):
             pass
     return message

@@ -12,7 +12,6 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 from solders.hash import Hash
@@ -25,7 +24,9 @@ from tabgrid_server.chain import memos
 from tabgrid_server.chain.keys import load
 from tabgrid_server.chain.transactions import memo
 from tabgrid_server.proofs import epoch as proofs
+from tabgrid_server.proofs.corrections import Head
 from tests.integration.conftest import EchoGrid
+from tests.support.outside import Told, audit, fresh, tampering
 from tests.support.programs import Programs, free_port
 from tests.support.proving import Proving
 
@@ -51,63 +52,9 @@ def proving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proving]:
     grid.programs.stop()
 
 
-class Told:
-    """What the command said."""
-
-    def __init__(self, code: int, output: bytes) -> None:
-        self.code = code
-        self.text = output.decode()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.text)
-
-    @property
-    def broken(self) -> dict[str, list[str]]:
-        """Rule -> examples."""
-        return {f["rule"]: f["examples"] for f in self.json["findings"] if f["broken"]}
-
-
-async def audit(proving: Proving, *options: str) -> Told:
-    """In a process of its own, which knows two addresses."""
-    where = ("--rpc", proving.rpc_url, "--grid", proving.grid.url)
-    command = (sys.executable, "-m", "tabgrid_server", "audit", *where, *options)
-    pipe = asyncio.subprocess.PIPE
-    run = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
-    out, err = await run.communicate()
-    return Told(run.returncode or 0, out or err)
-
-
-async def fresh(proving: Proving) -> Told:
-    """Once the statement of before is no longer given again."""
-    await asyncio.sleep(5.5)
-    return await audit(proving, "--json")
-
-
 @pytest.fixture
 def tamper(proving: Proving) -> Iterator[Callable[[str], None]]:
-    """tamper(sql): in the live database, with the guards of published receipts taken off. All
-    is put back afterwards."""
-    with closing(sqlite3.connect(proving.database)) as connection:
-        backup = sqlite3.connect(":memory:")
-        connection.backup(backup)
-
-    def run(sql: str) -> None:
-        with closing(sqlite3.connect(proving.database, timeout=10)) as connection, connection:
-            connection.execute("PRAGMA foreign_keys = OFF")
-            for verb in ("update", "delete"):
-                connection.execute(f"DROP TRIGGER IF EXISTS receipts_published_{verb}")
-            assert connection.execute(sql).rowcount > 0
-
-    yield run
-    with closing(sqlite3.connect(proving.database, timeout=10)) as connection, connection:
-        connection.execute("PRAGMA foreign_keys = OFF")
-        for table in ("receipts", "balances", "epoch_wallets"):
-            rows = backup.execute(f"SELECT * FROM {table}").fetchall()
-            connection.execute(f"DELETE FROM {table}")
-            places = ", ".join("?" * len(rows[0]))
-            connection.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
-    backup.close()
+    yield from tampering(proving)
 
 
 async def test_an_honest_grid_passes(proving: Proving) -> None:
@@ -134,7 +81,7 @@ async def test_an_altered_receipt_is_found(proving: Proving, tamper: Callable[[s
     tamper(f"UPDATE receipts SET body = x'{changed.hex()}', hash = '{hash}' WHERE seq = {seq}")
     told = await fresh(proving)
     assert told.code == 1
-    [example] = told.broken["each epoch's receipts give the root on chain"]
+    [example] = told.broken["each epoch's leaves give the root on chain"]
     assert example.startswith("epoch 1 gives another root")
 
 
@@ -144,7 +91,7 @@ async def test_a_removed_receipt_is_found(proving: Proving, tamper: Callable[[st
     assert told.code == 1
     [example] = told.broken["each epoch has all leaves that were published"]
     assert example.startswith("epoch 1 has ")
-    assert "every balance is backed by receipts" in told.broken
+    assert "every balance is backed by receipts and corrections" in told.broken
 
 
 async def test_an_unbacked_balance_is_found(
@@ -155,7 +102,9 @@ async def test_an_unbacked_balance_is_found(
     told = await fresh(proving)
     assert told.code == 1
     assert told.broken == {
-        "every balance is backed by receipts": ["Friend has 123,456 in the books, by receipts 0"]
+        "every balance is backed by receipts and corrections": [
+            "Friend has 123,456 in the books, by receipts 0"
+        ]
     }
 
 
@@ -177,7 +126,7 @@ async def test_a_published_total_that_is_altered_is_found(
     told = await fresh(proving)
     assert told.code == 1
     assert "wallets' earnings in each epoch are the sums of their receipts" in told.broken
-    assert "each epoch's receipts give the root on chain" in told.broken
+    assert "each epoch's leaves give the root on chain" in told.broken
 
 
 async def test_an_rpc_that_is_another_chain_proves_nothing(
@@ -247,7 +196,7 @@ async def test_a_fork_of_the_epochs_is_found(proving: Proving) -> None:
     """The hot key publishes another root for an epoch that it published before."""
     treasury = await proving.treasury()
     hot = load(proving.grid.folder / "data" / "keys" / "hot.json")
-    other = proofs.memo_of(1, proofs.leaves([bytes(32)], []), proofs.GENESIS)
+    other = proofs.memo_of(2, 1, proofs.leaves([bytes(32)], [], Head()), proofs.GENESIS)
     async with proving.rpc() as rpc:
         blockhash = (await rpc.blockhash()).hash
         message = memos.message(other, treasury.account, hot.pubkey(), blockhash, 0)

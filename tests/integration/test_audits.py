@@ -34,15 +34,18 @@ RIGHT, WRONG = unit_vector(0), unit_vector(1)
 class Audited:
     """A grid of embeddings whose operator owns the wallet ``reference``."""
 
-    def __init__(self, make: Callable[..., EchoGrid], places: int = 1) -> None:
+    def __init__(
+        self, make: Callable[..., EchoGrid], places: int = 1, trust: str = "", database: str = ""
+    ) -> None:
         self.reference = Keypair()
         self.grid = make(
             model=MODEL,
             lease_min_s=60,
+            database=database,
             scheduling=f'reference_wallets = ["{self.reference.pubkey()}"]\n'
-            f"audit_places = {places}",
+            f"audit_places = {places}\n{trust}",
         )
-        self.grid.start()
+        self.program = self.grid.start()
 
     def auditor(self, device_class: str) -> AbstractAsyncContextManager[RawNode]:
         name = device_class.replace(":", "-")

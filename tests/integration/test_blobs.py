@@ -18,6 +18,7 @@ import httpx
 import msgspec
 import pytest
 
+from tabgrid_models import trace as latents
 from tabgrid_server.bench.client import RawNode
 from tabgrid_wire import messages as wire
 from tests.integration.conftest import EchoGrid, assigned
@@ -258,16 +259,33 @@ async def test_an_upload_that_is_not_what_it_says_is_refused_and_can_be_repeated
         await answer.send()
 
 
-async def test_a_lease_has_one_output(pictures: EchoGrid) -> None:
-    async with asked(pictures, await pictures.make_key()) as (_, _, answer):
+async def test_a_lease_has_one_output_and_what_lay_before_it(pictures: EchoGrid) -> None:
+    key = await pictures.make_key()
+    async with asked(pictures, key) as (client, job, answer):
         assert (await answer.upload()).status_code == 204
         assert (await answer.upload()).status_code == 204, "an answer that was lost is repeated"
+        states = [os.urandom(4 * 4 * 32 * 32) for _ in range(5)]
+        trace = Answer(pictures, answer.node, answer.assign, b"".join(states))
+        assert (await trace.upload()).status_code == 204
         other = draw(Path(pictures.library), answer.assign)
-        second = await answer.upload(other, hashlib.sha256(other).hexdigest())
-        assert second.status_code == 409
-        await answer.node.send(answer.result())
+        third = await answer.upload(other, hashlib.sha256(other).hexdigest())
+        assert third.status_code == 409
+        root = latents.root(states)
+        signed = answer.node.result(answer.assign, answer.output, root)
+        blob = wire.Blob(trace.digest, len(trace.output))
+        named = {"signature": signed.signature, "nonce": signed.nonce, "root": root}
+        await answer.node.send(answer.result(**named, trace_blob=blob))
         assert isinstance(await answer.node.receive(), wire.Settled)
         assert (await answer.upload()).status_code == 410, "the lease has its answer"
+        receipt = (await client.get(f"/api/receipts/{job}")).json()
+        assert (receipt["v"], receipt["trace_leaves"]) == (4, 5)
+        assert receipt["trace_root"] == root.hex()
+        # The answer is kept, what lay before it is not.
+        kept = pictures.folder / "data" / "blobs"
+        async with asyncio.timeout(20):
+            while list(kept.glob(f"??/{trace.digest}")):
+                await asyncio.sleep(0.2)
+        assert list(kept.glob(f"??/{answer.digest}"))
 
 
 async def test_an_answer_that_is_said_again_and_again_is_looked_at_once(
@@ -312,6 +330,9 @@ async def test_a_result_names_what_its_own_lease_has_uploaded(pictures: EchoGrid
         {"blob": wire.Blob("0" * 64, 70_000)},
         {"output": b"and more"},
         {"signature": bytes(64)},
+        {"root": bytes(32)},
+        {"trace": bytes(5 * 4 * 4 * 32 * 32)},
+        {"trace_blob": wire.Blob("0" * 64, 70_000)},
     ):
         async with asked(pictures, key) as (_, _, answer):
             assert (await answer.upload()).status_code == 204

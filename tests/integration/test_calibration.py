@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from tabgrid_models import calibration
 from tabgrid_models.calibration import Calibration
-from tabgrid_server.calibrate import REFERENCE, inputs, measure
+from tabgrid_server.calibrate import REFERENCE, inputs, measure, report
+from tabgrid_server.calibrate.subject import Options
 from tabgrid_server.cli.models import models as command
 from tabgrid_server.library import CHECKOUT, Library, open_library
 from tests.support import pictures
@@ -19,7 +20,7 @@ from tests.support.models import library
 
 #: So near to the right answer that not each job's is beyond what other devices may need.
 NEAR = "arithmetic in 16 bits"
-OPTIONS = measure.Options(backends=(REFERENCE, "cpu-unfused"), cheated=8)
+OPTIONS = Options(backends=(REFERENCE, "cpu-unfused"), cheated=8)
 JOBS = 20
 
 
@@ -57,13 +58,27 @@ def test_every_cheat_is_told_apart(found: Calibration) -> None:
 
 def test_a_picture_of_fewer_steps_or_another_seed_is_told_apart(tmp_path: Path) -> None:
     pictures.build(tmp_path)
-    shares = told(measured(open_library(tmp_path), pictures.ID))
+    found = measured(open_library(tmp_path), pictures.ID)
+    shares = told(found)
     # This model reads twelve tokens and their mean: half of a prompt is nearly the whole.
     assert "half of the prompt" in shares
     sure = {"other weights", "half of the steps", "without guidance"}
     sure |= {"another seed", "another job's picture", "random pixels", "right but for 5 levels"}
     assert {name for name, share in shares.items() if share == 1} >= sure
     assert shares["right but for 1 level"] < 1, "such a change is within the floor"
+
+    # Two drawn steps, the noise and the decoder find what the whole picture does.
+    steps = found.variants[0].steps
+    assert steps is not None
+    assert (steps.refused, steps.drawn) == (0, 2)
+    # One pair: a backend is not held against itself.
+    assert {pair.candidate for pair in steps.honest} == {REFERENCE, "cpu-unfused"}
+    assert 0 < max(pair.spread.max for pair in steps.honest) < steps.threshold
+    by_steps = {cheat.name: cheat.told_apart / cheat.count for cheat in steps.cheats}
+    assert {name for name, share in by_steps.items() if share == 1} >= sure - {"half of the steps"}
+    assert by_steps["half of the steps"] >= 0.75, "one of the drawn may be one that it did"
+    assert steps.cost < 1
+    assert f"costs {100 * steps.cost:.3g} %" in "\n".join(report.table(found))
 
 
 def test_the_command_writes_what_the_library_then_reads(tmp_path: Path) -> None:

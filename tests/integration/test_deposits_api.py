@@ -24,10 +24,6 @@ UNIT = 10**6
 WITHIN_S = 90
 SETTINGS = """
 [grids.text]
-title = "Text"
-description = "Sentences become vectors."
-models = ["all-MiniLM-L6-v2"]
-price_per_unit = 1000
 demo_credit = 7000000
 """
 

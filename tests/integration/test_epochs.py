@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tabgrid_server.api.schemas import Attestation
+from tabgrid_server.api.schemas.attestation import Attestation
 from tabgrid_server.proofs.statement import verify
 from tests.integration.conftest import EchoGrid
 from tests.support.proving import Proving
@@ -41,6 +41,12 @@ def climb(hash: bytes, index: int, count: int, path: list[str]) -> bytes:
     return hash
 
 
+def root_of(epoch: dict[str, Any], top: bytes) -> str:
+    bound = b"\2tabgrid/epoch/v2\0" + epoch["epoch"].to_bytes(8, "big")
+    bound += epoch["count"].to_bytes(8, "big") + bytes.fromhex(epoch["prev_root"])
+    return sha256(bound + top).hexdigest()
+
+
 async def test_a_receipt_leads_to_the_memo_on_chain(proving: Proving, client: Any) -> None:
     jobs = await proving.work(3)
     epochs = await proving.published()
@@ -52,15 +58,13 @@ async def test_a_receipt_leads_to_the_memo_on_chain(proving: Proving, client: An
         epoch = proof["epoch"]
         leaf = sha256(b"\0tabgrid/receipt/v1\0" + sha256(receipt).digest()).digest()
         top = climb(leaf, proof["index"], epoch["count"], proof["path"])
-        bound = b"\2tabgrid/epoch/v1\0" + epoch["epoch"].to_bytes(8, "big")
-        bound += epoch["count"].to_bytes(8, "big") + bytes.fromhex(epoch["prev_root"])
-        root = sha256(bound + top).hexdigest()
+        root = root_of(epoch, top)
         async with proving.rpc() as rpc:
             landed = await rpc.landed(epoch["signature"])
         assert landed is not None
         memos = [bytes(each.data) for each in landed.transaction.message.instructions]
         assert json.loads(memos[-1]) == {
-            "v": 1, "epoch": epoch["epoch"], "count": epoch["count"], "root": root,
+            "v": 2, "epoch": epoch["epoch"], "count": epoch["count"], "root": root,
             "prev_root": epoch["prev_root"],
         }  # fmt: skip
         seen.add(epoch["epoch"])
@@ -80,12 +84,28 @@ async def test_the_leaves_of_all_epochs_are_all_receipts(proving: Proving, clien
             leaves += page["leaves"]
             start = page["next"]
         kinds = [leaf["kind"] for leaf in leaves]
-        assert kinds == ["receipt"] * epoch["receipts"] + ["earned"] * epoch["wallets"]
+        first = ["receipt"] * epoch["receipts"] + ["earned"] * epoch["wallets"]
+        assert kinds == [*first, "corrected"]
+        assert len(kinds) == epoch["count"]
+        assert (leaves[-1]["corrections"], leaves[-1]["corrected"]) == (0, "00" * 32)
         found += [leaf["receipt"] for leaf in leaves if leaf["kind"] == "receipt"]
         pays = [json.loads(text)["pay"] for text in found]
         assert [leaf["earned"] for leaf in leaves if leaf["kind"] == "earned"] == [sum(pays)]
     every = (await client.get("/api/receipts", params={"limit": 1000})).json()["receipts"]
     assert [each["receipt"] for each in every] == found
+
+
+async def test_the_corrections_lead_to_the_root(proving: Proving, client: Any) -> None:
+    await proving.work(1)
+    for told in await proving.published():
+        proof = (await client.get(f"/api/epochs/{told['epoch']}/corrections")).json()
+        epoch = proof["epoch"]
+        assert epoch == told
+        assert proof["index"] == epoch["count"] - 1
+        head = epoch["corrections"].to_bytes(8, "big") + bytes.fromhex(epoch["corrected"])
+        leaf = sha256(b"\0tabgrid/corrected/v1\0" + head).digest()
+        top = climb(leaf, proof["index"], epoch["count"], proof["path"])
+        assert root_of(epoch, top) == epoch["root"]
 
 
 async def test_a_statement_is_signed_and_leads_to_every_balance(
@@ -112,6 +132,7 @@ async def test_what_is_not_there_is_said(proving: Proving, client: Any) -> None:
         "/api/epochs/0",
         "/api/epochs/nine",
         "/api/epochs/999999/leaves",
+        "/api/epochs/999999/corrections",
         "/api/receipts/job_01KAR8YEWQ2JE73CC4QBWG0000",
         "/api/receipts/job_01KAR8YEWQ2JE73CC4QBWG0000/proof",
     ):

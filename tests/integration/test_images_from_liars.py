@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from tabgrid_models import png
-from tabgrid_models.connectors.text_to_image import TextToImageInput, TextToImageOutput
+from tabgrid_models import png, trace
+from tabgrid_models.drawing import TextToImageInput, TextToImageOutput
 from tabgrid_server.bench.client import RawNode
 from tabgrid_wire import messages as wire
 from tests.integration.conftest import EchoGrid, assigned
@@ -115,6 +115,51 @@ async def test_a_wrong_picture_is_never_delivered_nor_charged(
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "job_failed")
     assert "nothing was charged" in answer.json()["error"]["message"]
     assert await credit(grid, key) | {"held": 0, "spent": 0} == await credit(grid, key)
+
+
+STATE = 4 * 4 * 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("root", "content", "said"),
+    [
+        (bytes(32), bytes(5 * STATE), "root is not of the steps"),
+        (trace.root([bytes(STATE)] * 5), bytes(range(256)) * (5 * STATE // 256), "root is not"),
+        (trace.root([bytes(STATE)] * 4), bytes(4 * STATE), "bytes; 5120 belong"),
+        (trace.root([b""] * 5), b"", "bytes; 5120 belong"),
+        (None, bytes(5 * STATE), "does not commit"),
+    ],
+    ids=["no root", "another root", "fewer steps", "no steps", "no commitment"],
+)
+async def test_steps_that_are_not_those_that_were_signed_are_refused(
+    grid: EchoGrid, node: RawNode, library: Path, root: bytes | None, content: bytes, said: str
+) -> None:
+    async with grid.client(await grid.make_key()) as client:
+        body = {"prompt": "a red ball", "seed": 3}
+        asked = asyncio.create_task(client.post("/v1/images/generations", json=body))
+        for _ in range(2):  # attempts
+            assign = await assigned(node)
+            right = draw(library, assign)
+            await node.send(node.result(assign, right, root, content))
+            refused = await node.receive()
+            assert isinstance(refused, wire.Error)
+            assert (refused.code, said in refused.message) == ("invalid_result", True), refused
+        answer = await asked
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "job_failed")
+
+
+async def test_a_model_without_steps_takes_no_root(
+    make_echo_grid: Callable[..., EchoGrid],
+) -> None:
+    grid = make_echo_grid(lease_min_s=60)
+    grid.start()
+    async with grid.client(await grid.make_key()) as client, grid.node() as node:
+        await client.post("/api/jobs", json={"model": "echo", "input": {"text": "Hi"}})
+        assign = await assigned(node)
+        await node.send(node.result(assign, msgspec.msgpack.encode({"text": "Hi"}), bytes(32)))
+        refused = await node.receive()
+    assert isinstance(refused, wire.Error)
+    assert "its model has none" in refused.message
 
 
 async def test_of_two_pictures_the_right_one_is_delivered_and_paid(

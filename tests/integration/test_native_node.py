@@ -136,9 +136,9 @@ def test_a_coordinator_that_restarts_is_found_again(owner: Owner) -> None:
     key = lone.make_key()
     eventually(lambda: statuses(node)[-1]["state"] == "ready")
     assert embed(lone, key, ["again"]).status_code == 200
-    downloads = [s for s in statuses(node) if s["message"].startswith("Downloading")]
-    assert downloads, "the model was loaded once, before the restart"
-    assert downloads[-1] in statuses(node)[: statuses(node).index(gone[0])]
+    loads = [s for s in statuses(node) if s["message"].startswith("Loading")]
+    assert loads, "the model was loaded once, before the restart"
+    assert loads[-1] in statuses(node)[: statuses(node).index(gone[0])]
 
 
 def test_a_second_start_takes_its_weights_from_the_cache(owner: Owner) -> None:

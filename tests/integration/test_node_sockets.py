@@ -101,6 +101,26 @@ async def test_another_protocol_version_is_told(echo_grid: EchoGrid) -> None:
         assert socket.close_code == CloseCode.VERSION
 
 
+@pytest.mark.parametrize(
+    ("offered", "spoken"),
+    [
+        (wire.SUBPROTOCOLS, "tabgrid.v1.1"),
+        (("tabgrid.v1", "tabgrid.v1.1"), "tabgrid.v1.1"),
+        (("tabgrid.v1",), "tabgrid.v1"),
+        (("tabgrid.v9", "tabgrid.v1"), "tabgrid.v1"),
+    ],
+)
+async def test_the_newest_that_both_sides_speak_is_spoken(
+    echo_grid: EchoGrid, offered: tuple[str, ...], spoken: str
+) -> None:
+    wallet, worker = Keypair(), Keypair()
+    token = await sign_in(echo_grid.url, wallet, worker, "test-device")
+    node = await RawNode.open(echo_grid.url, token, wallet, worker, offered)
+    assert node.socket.subprotocol == spoken
+    assert isinstance(await node.join("bench", device="test-device"), wire.Welcome)
+    await node.close()
+
+
 async def test_pages_of_other_sites_cannot_open_a_socket(echo_grid: EchoGrid) -> None:
     wallet, worker = Keypair(), Keypair()
     token = await sign_in(echo_grid.url, wallet, worker, "test-device")
@@ -282,7 +302,7 @@ async def test_a_fast_node_is_not_cut_off_when_a_commit_was_slow(
     make_echo_grid: Callable[..., EchoGrid],
 ) -> None:
     """All that it did meanwhile is settled at once: it reads as fast as it is told."""
-    grid = make_echo_grid()
+    grid = make_echo_grid(lease_min_s=60)
     grid.start()
     async with grid.client(await grid.make_key()) as client, grid.node() as node:
         submitted = await asyncio.gather(*(client.post("/api/jobs", json=JOB) for _ in range(200)))

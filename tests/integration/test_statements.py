@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tabgrid_server import ledger, statements
-from tabgrid_server.api.schemas import Token
+from tabgrid_server.api.schemas.grid import Token
 from tabgrid_server.store import Store
 from tabgrid_server.store import ledger as books
 from tabgrid_server.store.statements import (

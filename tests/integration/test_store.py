@@ -7,10 +7,11 @@ import sqlite3
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 
 from tabgrid_server import ledger
 from tabgrid_server.ledger import InsufficientFunds, Unbalanced
@@ -108,6 +109,45 @@ async def test_public_pictures_are_found_and_nothing_else(store: Store) -> None:
     found = await store.read(jobs.pictures, 10)
     assert [(job.id, input) for job, input in found] == [("job_4", b"last"), ("job_1", b"first")]
     assert [job.id for job, _ in await store.read(jobs.pictures, 1)] == ["job_4"]
+
+
+async def test_public_pictures_of_any_age_are_reached_page_by_page(store: Store) -> None:
+    """Two were submitted at one time; between them lie jobs of other kinds."""
+    times = [1.0, 2.0, 2.0, 3.0]
+    for number, at in enumerate(times):
+        drawn = new_job(f"job_{number}", connector="text-to-image", submitted_at=at)
+        for job in (drawn, new_job(f"other_{number}", submitted_at=at)):
+            await store.submit(job)
+            await store.settle(settlement(job.id))
+    found: list[str] = []
+    while page := await store.read(jobs.pictures, 1, found[-1] if found else None):
+        found += [job.id for job, _ in page]
+    assert found == ["job_3", "job_2", "job_1", "job_0"]
+    assert await store.read(jobs.pictures, 10, "job_of_nobody") == []
+
+
+@pytest.mark.parametrize("before", [None, "job_1"])
+async def test_public_pictures_are_found_by_their_index(tmp_path: Path, before: str | None) -> None:
+    """Whatever else a grid has done, it is not read through."""
+    async with opened(f"sqlite+aiosqlite:///{tmp_path / 'books.db'}") as store:
+        plans = await store.read(plan_of_pictures, before)
+    [way] = [line for line in plans if line.split()[1] == "jobs" and "ix_jobs" in line]
+    assert "USING INDEX ix_jobs_pictures" in way
+    assert not any("ORDER BY" in line for line in plans), "in the index's own order"
+
+
+def plan_of_pictures(connection: Connection, before: str | None) -> list[str]:
+    """How SQLite goes about the very query that the store sends."""
+    told: list[str] = []
+
+    def explain(_conn: object, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        told.extend(row[3] for row in cursor.fetchall())
+
+    event.listen(connection, "before_cursor_execute", explain)
+    jobs.pictures(connection, 12, before)
+    event.remove(connection, "before_cursor_execute", explain)
+    return told
 
 
 async def test_a_cheaper_result_returns_the_rest(store: Store) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -13,6 +14,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from tabgrid_server import migrations
+from tabgrid_server.proofs.epoch import Memo
+from tabgrid_server.store import epochs
 from tabgrid_server.store.database import open_database
 from tabgrid_server.store.tables import metadata
 
@@ -75,7 +78,34 @@ async def test_migrating_again_changes_nothing(make_url: Callable[[str], str]) -
         await database.close()
 
 
-def test_head_is_the_newest_revision() -> None:
+def scripts() -> Config:
     config = Config()
     config.set_main_option("script_location", str(migrations.FOLDER))
-    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+    return config
+
+
+def test_head_is_the_newest_revision() -> None:
+    assert ScriptDirectory.from_config(scripts()).get_heads() == [migrations.HEAD]
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    config = scripts()
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+async def test_epochs_of_before_corrections_went_under_roots_keep_their_memo(
+    make_url: Callable[[str], str],
+) -> None:
+    database = open_database(make_url("before"))
+    try:
+        await database.write(upgrade_to, "0014")
+        root, before = "ab" * 32, "cd" * 32
+        row = f"INSERT INTO epochs VALUES (7, 1, 4, 4, 2, '{root}', '{before}', 9.0" + ", NULL" * 6
+        await database.write(lambda connection: connection.exec_driver_sql(row + ")").close())
+        await database.write(migrations.upgrade)
+        found = await database.read(epochs.latest)
+        assert found is not None
+        assert (found.memo, found.head) == (Memo(1, 7, 6, root, before), None)
+    finally:
+        await database.close()

@@ -81,10 +81,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def demo(data: Path) -> Iterator[Program]:
     programs = Programs(data.parent / "programs")
-    demo = start_demo(programs, data, free_port())
-    demo.ready(SET_UP_S)
-    yield demo
-    programs.stop()
+    try:
+        demo = start_demo(programs, data, free_port())
+        demo.ready(SET_UP_S)
+        yield demo
+    finally:
+        programs.stop()
 
 
 class TestDemo:

@@ -91,6 +91,44 @@ class Money(RuleBasedStateMachine):
         withheld = self.has(ledger.withheld_of(wallet), token)
         assert self.post(ledger.release(self.name(), wallet, withheld, token, 0.0))
 
+    @rule(job=consumes(jobs), wallet=WALLETS, data=st.data())
+    def settle_and_void(self, job: Job, wallet: str, data: st.DataObject) -> None:
+        """Whoever had a part of the price gives it back, or nothing moves at all."""
+        ref, owner, held, token = job
+        fee = data.draw(st.integers(0, held))
+        assert self.post(ledger.settle(ref, owner, wallet, held, held, fee, token, 0.0))
+        had = self.has(ledger.credit_of(owner), token)
+        withheld = self.has(ledger.withheld_of(wallet), token)
+        fined = data.draw(st.integers(0, withheld))
+        assert self.post(ledger.fine(ref, wallet, fined, token, 0.0))
+        taken = data.draw(st.integers(0, held - fee))
+        void = ledger.void(ref, owner, wallet, taken, held - fee - taken, fee, token, 0.0)
+        if self.post(void):
+            assert self.has(ledger.credit_of(owner), token) == had + held
+            self.again(void)
+        else:
+            assert taken > withheld - fined
+
+    @rule(wallet=WALLETS, token=TOKENS, back=st.booleans())
+    def forfeit(self, wallet: str, token: str, back: bool) -> None:
+        withheld = self.has(ledger.withheld_of(wallet), token)
+        had = self.has(ledger.claimable_of(wallet), token)
+        ref = self.name()
+        assert self.post(ledger.forfeit(ref, wallet, withheld, token, 0.0))
+        assert self.has(ledger.withheld_of(wallet), token) == 0
+        if back:
+            transfer = ledger.reinstate(ref, wallet, withheld, token, 0.0)
+            assert self.post(transfer)
+            self.again(transfer)
+            assert self.has(ledger.claimable_of(wallet), token) == had + withheld
+
+    @rule(wallet=WALLETS, token=TOKENS, pay=AMOUNTS, fine=AMOUNTS, data=st.data())
+    def restore(self, wallet: str, token: str, pay: int, fine: int, data: st.DataObject) -> None:
+        withheld = data.draw(st.integers(0, fine))
+        transfer = ledger.restore(self.name(), wallet, pay, fine, withheld, token, 0.0)
+        assert self.post(transfer)
+        self.again(transfer)
+
     @rule(target=claims, wallet=WALLETS, token=TOKENS, data=st.data())
     def reserve(self, wallet: str, token: str, data: st.DataObject) -> Claim:
         amount = data.draw(st.integers(0, self.has(ledger.claimable_of(wallet), token)))

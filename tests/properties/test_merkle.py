@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabgrid_server.proofs import merkle
+from tabgrid_wire import merkle
 
 data = st.binary(max_size=3)
 hashes = st.lists(data.map(merkle.leaf), min_size=1, max_size=40)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -33,9 +33,13 @@ from tabgrid_server.scheduler import (
     ResultAccepted,
     Scheduler,
     Ticked,
+    UnitAllowed,
+    UnitBarred,
+    UnitProven,
 )
 
 DIGESTS = ("a" * 64, "b" * 64)
+DTYPES = ("q8", "fp16")
 
 
 class Lives(RuleBasedStateMachine):
@@ -51,12 +55,16 @@ class Lives(RuleBasedStateMachine):
         self.ids = count()
         self.live: dict[str, str] = {}  # lease -> job, as the nodes believe
         self.open: set[str] = set()  # jobs that we owe an end
+        self.barred: set[tuple[str, str]] = set()
         self.audited: dict[str, tuple[str, frozenset[str]]] = {}  # audit -> not by these
 
     def tell(self, event: object) -> None:
         for instruction in self.scheduler.handle(event, self.now):  # type: ignore[arg-type]
             if isinstance(instruction, AssignJob):
                 assert instruction.job in self.open
+                node = self.scheduler.nodes[instruction.node]
+                digest = self.scheduler.jobs[instruction.job].digest
+                assert (node.id, digest) not in self.barred, "a barred unit gets a job"
                 self.look_at_auditor(instruction)
                 self.live[instruction.lease] = instruction.job
             elif isinstance(instruction, CancelLease):
@@ -71,6 +79,16 @@ class Lives(RuleBasedStateMachine):
             assert node.reference
             assert node.wallet != wallet, "audits himself"
             assert node.device_class not in not_on
+            dtype = self.scheduler.jobs[told.job].dtype
+            assert node.dtypes[self.scheduler.jobs[told.job].digest] == dtype or not any(
+                other.reference
+                and other.state in ("ready", "resting")
+                and other.wallet != wallet
+                and other.dtypes[digest] == dtype
+                for other in self.scheduler.nodes.values()
+                for digest in set(other.dtypes) - other.barred
+                if digest == self.scheduler.jobs[told.job].digest
+            ), "one that computes in its precision could look at it"
 
     @rule(
         target=nodes,
@@ -88,10 +106,34 @@ class Lives(RuleBasedStateMachine):
         digests=st.sets(st.sampled_from(DIGESTS)),
         speed=st.floats(0.1, 1000),
         capacity=st.integers(1, 3),
+        barred=st.frozensets(st.sampled_from(DIGESTS)),
+        dtype=st.sampled_from(DTYPES),
     )
-    def ready(self, node: str, digests: set[str], speed: float, capacity: int) -> None:
+    def ready(
+        self,
+        node: str,
+        digests: set[str],
+        speed: float,
+        capacity: int,
+        barred: frozenset[str],
+        dtype: str,
+    ) -> None:
+        if node in self.scheduler.nodes and self.scheduler.nodes[node].state != "draining":
+            self.barred -= {(node, digest) for digest in DIGESTS}
+            self.barred |= {(node, digest) for digest in barred}
+            speeds = dict.fromkeys(digests, speed)
+            proven, dtypes = frozenset(DIGESTS) - barred, dict.fromkeys(digests, dtype)
+            self.tell(NodeReady(node, speeds, capacity, barred, proven, dtypes))
+
+    @rule(node=nodes, digest=st.sampled_from(DIGESTS), to=st.integers(0, 2))
+    def judge(self, node: str, digest: str, to: int) -> None:
         if node in self.scheduler.nodes:
-            self.tell(NodeReady(node, dict.fromkeys(digests, speed), capacity))
+            self.barred.discard((node, digest))
+            if to == 0:
+                self.barred.add((node, digest))
+                self.tell(UnitBarred(node, digest, "It computes wrong."))
+            else:
+                self.tell((UnitAllowed, UnitProven)[to - 1](node, digest))
 
     @rule(node=nodes)
     def pause(self, node: str) -> None:
@@ -116,12 +158,13 @@ class Lives(RuleBasedStateMachine):
         digest=st.sampled_from(DIGESTS),
         units=st.integers(0, 5000),
         copies=st.integers(1, 4),
+        waits=st.booleans(),
     )
-    def submit(self, owner: str, digest: str, units: int, copies: int) -> object:
+    def submit(self, owner: str, digest: str, units: int, copies: int, waits: bool) -> object:
         made = [f"job-{next(self.ids)}" for _ in range(copies)]
         for job in made:
             self.open.add(job)
-            self.tell(JobSubmitted(job, owner, "text", digest, units))
+            self.tell(JobSubmitted(job, owner, "text", digest, units, waits))
         return multiple(*made)
 
     @rule(
@@ -130,13 +173,16 @@ class Lives(RuleBasedStateMachine):
         digest=st.sampled_from(DIGESTS),
         not_on=st.frozensets(st.sampled_from(["cpu", "gpu"]), max_size=1),
         copies=st.integers(1, 3),
+        dtype=st.sampled_from(DTYPES),
     )
-    def audit(self, wallet: str, digest: str, not_on: frozenset[str], copies: int) -> object:
+    def audit(
+        self, wallet: str, digest: str, not_on: frozenset[str], copies: int, dtype: str
+    ) -> object:
         made = [f"audit-{next(self.ids)}" for _ in range(copies)]
         for job in made:
             self.open.add(job)
             self.audited[job] = (wallet, not_on)
-            self.tell(AuditSubmitted(job, "text", digest, 10, wallet, not_on))
+            self.tell(AuditSubmitted(job, "text", digest, 10, wallet, not_on, dtype=dtype))
         return multiple(*made)
 
     @rule(job=consumes(jobs))
@@ -151,12 +197,12 @@ class Lives(RuleBasedStateMachine):
             self.open.remove(self.live.pop(lease))
             self.tell(ResultAccepted(lease))
 
-    @rule(data=st.data(), blame=st.booleans(), retry=st.booleans())
-    def fail(self, data: st.DataObject, blame: bool, retry: bool) -> None:
+    @rule(data=st.data(), blame=st.booleans())
+    def fail(self, data: st.DataObject, blame: bool) -> None:
         if self.live:
             lease = data.draw(st.sampled_from(sorted(self.live)))
             del self.live[lease]
-            self.tell(AttemptFailed(lease, "It broke.", blame, retry))
+            self.tell(AttemptFailed(lease, "It broke.", blame))
 
     @rule(seconds=st.floats(0, 500))
     def wait(self, seconds: float) -> None:
@@ -176,3 +222,35 @@ class Lives(RuleBasedStateMachine):
 
 TestLives = Lives.TestCase
 TestLives.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+
+
+@given(
+    standing=st.lists(st.booleans(), min_size=2, max_size=6),
+    waits=st.lists(st.booleans(), min_size=1, max_size=30),
+    turn=st.integers(2, 8),
+)
+@settings(max_examples=60, deadline=None)
+def test_nobody_who_may_work_is_left_without_work(
+    standing: list[bool], waits: list[bool], turn: int
+) -> None:
+    """Whatever mix of jobs comes while nodes are free, none waits for ever for its next one."""
+    numbers = count()
+    scheduler = Scheduler(Policy(newcomers_turn=turn), lambda: f"lease-{next(numbers)}")
+    since: dict[str, int] = {}
+    for number, proven in enumerate(standing):
+        node = f"node-{number}"
+        scheduler.handle(NodeJoined(node, node, frozenset({"text"})), 0.0)
+        graded = frozenset(DIGESTS[:1]) if proven else frozenset()
+        scheduler.handle(NodeReady(node, {DIGESTS[0]: 1.0}, 1, frozenset(), graded), 0.0)
+        since[node] = 0
+    # Each of the others can be served once by whoever was free for longest, and by turns.
+    most = len(since) * (turn + 1)
+    for number in range(3 * most):
+        interactive = waits[number % len(waits)]
+        job = JobSubmitted(f"job-{number}", "ann", "text", DIGESTS[0], 1, interactive)
+        (told,) = scheduler.handle(job, 0.0)
+        assert isinstance(told, AssignJob)
+        since = {node: jobs + 1 for node, jobs in since.items()} | {told.node: 0}
+        assert max(since.values()) <= most, since
+        scheduler.handle(ResultAccepted(told.lease), 0.0)
+        scheduler.validate_state()

@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 
 from tabgrid_models import png
 from tabgrid_models.connectors.base import InvalidInput, InvalidOutput
-from tabgrid_models.connectors.text_to_image import (
-    TextToImage,
-    TextToImageInput,
-    TextToImageOutput,
-)
+from tabgrid_models.connectors.text_to_image import TextToImage
 from tabgrid_models.diffusion import Schedule, plan, signal_levels
+from tabgrid_models.drawing import TextToImageInput, TextToImageOutput
 from tabgrid_models.manifest import Manifest
 from tabgrid_models.noise import gaussians
 from tests.support.pictures import CONFIG
@@ -80,6 +77,7 @@ schedules = st.builds(
 
 @given(schedules, st.integers(1, 60))
 @example(Schedule("ddim", "v_prediction", rescale_zero_snr=True, spacing="trailing"), 1)
+@example(Schedule("euler", "v_prediction", train_steps=100, spacing="linspace"), 46)
 def test_every_plan_is_finite_descends_and_stays_in_the_training(
     schedule: Schedule, steps: int
 ) -> None:

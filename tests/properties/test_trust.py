@@ -1,17 +1,22 @@
 """Random lives of wallets: whatever is answered, checked and appealed in whatever order, the
-money agrees with what was said, and nobody is paid for an answer that was found wrong."""
+money agrees with what was said, nobody is paid for an answer that was found wrong, and whoever
+forgets everything but the events knows it all again."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import count
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tabgrid_server.ledger import FINES, FORFEITS, withheld_of
+from tabgrid_server.store.consequences import effects_of
 from tabgrid_server.trust import (
+    AppealCutShort,
     AppealFiled,
+    AppealHeard,
     AppealJudged,
     BugConfirmed,
     CheckAbandoned,
@@ -26,14 +31,17 @@ from tabgrid_server.trust import (
     Trust,
     UnitKey,
     UnitOffered,
+    memory,
 )
 from tabgrid_server.trust import instructions as do
 from tabgrid_server.trust.draws import draw
 from tabgrid_server.trust.policy import DAY, HOUR
 from tabgrid_server.trust.state import WORKING
+from tests.support.trusted_money import TrustedMoney
 
 UNITS = tuple(UnitKey(wallet, "d" * 64, "fp32", kind) for wallet in ("ann", "bob") for kind in "xy")
 units = st.sampled_from(UNITS)
+SUSPECT = ("suspected", "convicted", "quarantined")
 
 
 class Lives(RuleBasedStateMachine):
@@ -53,14 +61,24 @@ class Lives(RuleBasedStateMachine):
         )
     )
     def start(self, policy: Policy) -> None:
-        self.trust = Trust(policy)
+        # Read back once: whole numbers of seconds are floats then.
+        self.trust = memory.load(memory.dump(Trust(policy)))
         self.now = 1_700_000_000.0
         self.numbers = count()
         self.secret = b""
         self.checks: Counter[str] = Counter()  # checks that were asked for
         self.appeals: set[str] = set()
+        #: When they were filed, and what references said of them.
+        self.filed: dict[str, float] = {}
+        self.looks: defaultdict[str, list[bool]] = defaultdict(list)
         self.refuted: set[str] = set()
         self.released: set[str] = set()
+        self.agreed: set[str] = set()
+        self.returned: dict[str, float] = {}
+        self.money = TrustedMoney()
+        # What would be kept: a snapshot, and the events since.
+        self.kept = memory.dump(self.trust)
+        self.events: list[tuple[float, str]] = []
         # As a ledger would book it, per unit.
         self.withheld: Counter[UnitKey] = Counter()
         self.fines: Counter[UnitKey] = Counter()
@@ -69,6 +87,10 @@ class Lives(RuleBasedStateMachine):
 
     def tell(self, event: Event) -> list[do.Instruction]:
         out = self.trust.handle(event, self.now)
+        self.events.append((self.now, memory.text_of(event)))
+        if isinstance(event, ResultReturned) and isinstance(out[0], do.TakeResult):
+            self.money.settle(event.job, event.unit.wallet, event.pay)
+        self.money.carry_out(effects_of(out, self.trust, self.now))
         for instruction in out:
             assert str(getattr(instruction, "reason", "a release needs none"))
             self.book(instruction)
@@ -78,9 +100,16 @@ class Lives(RuleBasedStateMachine):
         if isinstance(told, do.TakeResult):
             assert told.withheld == self.withheld[told.unit]
             self.withheld[told.unit] += told.pay
+            self.returned[told.job] = self.now
+        elif isinstance(told, do.ClearJob):
+            self.agreed.add(told.job)
         elif isinstance(told, do.CheckJob):
             assert told.job not in self.released, "too late to check"
-            (self.appeals.add if told.purpose == "appeal" else self.ask)(told.job)
+            if told.purpose == "appeal":
+                self.appeals.add(told.job)
+                self.filed[told.job] = self.now
+            else:
+                self.ask(told.job)
         elif isinstance(told, do.StrikeUnit):
             self.refuted.add(told.job)
             self.withheld[told.unit] -= told.pay + told.fine
@@ -90,16 +119,28 @@ class Lives(RuleBasedStateMachine):
             self.withheld[told.unit] -= told.pay
             self.fines[told.unit] -= told.from_fines
         elif isinstance(told, do.ReleasePay):
-            assert self.trust.units[told.unit].state in ("probation", "proven")
+            closed = told.unit.wallet in self.trust.barred and self.agreed.issuperset(told.jobs)
+            assert closed or self.trust.units[told.unit].is_paid
+            assert closed or self.trust.units[told.unit].state not in SUSPECT
             assert not self.refuted.intersection(told.jobs), "paid for a wrong answer"
             assert not any(self.checks[job] for job in told.jobs), "paid while it is checked"
+            self.look_at_pay_of_strangers(told)
             self.released.update(told.jobs)
             self.withheld[told.unit] -= told.pay
         elif isinstance(told, do.ForfeitPay):
             assert self.now >= self.trust.units[told.unit].appeal_until
+            assert not any(self.checks[job] for job in told.jobs), "lost while it is checked"
             self.withheld[told.unit] -= told.pay
-        elif isinstance(told, do.ReverseStrike):
+        elif isinstance(told, do.ReverseStrike | do.LapseStrike):
             assert told.job in self.refuted
+            self.withheld[told.unit] += told.withheld
+            self.fines[told.unit] -= told.fine
+
+    def look_at_pay_of_strangers(self, told: do.ReleasePay) -> None:
+        if self.trust.units[told.unit].state != "proven":
+            idle = self.trust.policy.release_idle_s
+            fresh = {job for job in told.jobs if self.now < self.returned[job] + idle}
+            assert fresh <= self.agreed, "a stranger is paid for what nobody looked at"
 
     def ask(self, job: str) -> None:
         assert not self.checks[job], "one check of a job at a time"
@@ -188,7 +229,39 @@ class Lives(RuleBasedStateMachine):
         if self.appeals:
             job = data.draw(st.sampled_from(sorted(self.appeals)))
             self.appeals.remove(job)
+            self.looks.pop(job, None)
             self.tell(AppealJudged(job, agreeing))
+
+    @rule(data=st.data(), agreed=st.booleans())
+    def hear_appeal(self, data: st.DataObject, agreed: bool) -> None:
+        open = [job for job in sorted(self.appeals) if len(self.looks[job]) < 3]
+        if open:
+            job = data.draw(st.sampled_from(open))
+            self.looks[job].append(agreed)
+            self.tell(AppealHeard(job, agreed))
+
+    @rule(data=st.data(), expired=st.booleans())
+    def cut_an_appeal_short(self, data: st.DataObject, expired: bool) -> None:
+        """Two that say the same decide; without them it lapses, unless its owner came too late."""
+        if not self.appeals:
+            return
+        job = data.draw(st.sampled_from(sorted(self.appeals)))
+        self.appeals.remove(job)
+        strike, looks = self.trust.strikes[job], self.looks.pop(job, [])
+        before, fine = strike.state, strike.fine
+        in_time = self.filed[job] <= strike.at + self.trust.policy.appeal_s
+        out = self.tell(AppealCutShort(job, expired))
+        if before != "appealed":
+            assert strike.state == before == "reversed", "a fault of the device was found"
+            return
+        if looks.count(True) >= 2:
+            assert strike.state == "reversed"
+        elif looks.count(False) >= 2 or (expired and not in_time):
+            assert strike.state == "upheld"
+        else:
+            assert strike.state == "lapsed"
+            (lapsed,) = [each for each in out if isinstance(each, do.LapseStrike)]
+            assert lapsed.fine == fine
 
     @precondition(lambda self: len(self.refuted) > 2)
     @rule(unit=units)
@@ -196,7 +269,7 @@ class Lives(RuleBasedStateMachine):
         if unit.kind in self.trust.classes:
             self.tell(BugConfirmed(unit.kind))
             assert all(
-                strike.state == "reversed"
+                not strike.stands
                 for strike in self.trust.strikes.values()
                 if strike.unit.kind == unit.kind
             )
@@ -214,6 +287,15 @@ class Lives(RuleBasedStateMachine):
         alarm = self.trust.next_alarm()
         assert alarm is None or alarm > self.now
 
+    @rule(snapshot=st.booleans())
+    def restart(self, snapshot: bool) -> None:
+        before = memory.dump(self.trust)
+        events = [(at, memory.read_event(text)) for at, text in self.events]
+        self.trust = memory.replayed(self.kept, events, Policy())
+        assert memory.dump(self.trust) == before
+        if snapshot:
+            self.kept, self.events = before, []
+
     @invariant()
     def books_agree(self) -> None:
         if not hasattr(self, "trust"):
@@ -222,6 +304,17 @@ class Lives(RuleBasedStateMachine):
         for key, unit in self.trust.units.items():
             assert unit.withheld == self.withheld[key]
             assert self.fines[key] >= 0
+        self.money.validate()
+        for wallet in {key.wallet for key in self.trust.units}:
+            mine = sum(u.withheld for key, u in self.trust.units.items() if key.wallet == wallet)
+            assert self.money.has(withheld_of(wallet)) == mine
+        strikes = self.trust.strikes.values()
+        fines = sum(strike.fine for strike in strikes if strike.stands)
+        assert self.money.has(FINES) == fines, "what is there is what can be given back"
+        forfeits = sum(unit.forfeited for unit in self.trust.units.values())
+        assert self.money.has(FORFEITS) == forfeits
+        for job in self.refuted:
+            assert ("void", job) in self.money.booked, "its user has the price back"
         for job, result in self.trust.results.items():
             assert result.pending == bool(self.checks[job])
 

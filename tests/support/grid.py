@@ -19,7 +19,7 @@ POLLING = "100000"
 class Grid:
     """What `tabgrid demo` runs, each program at hand so that a test can stop or kill it.
 
-    `settings` is TOML for `tabgrid serve --settings`; `database` a PostgreSQL URL, else SQLite.
+    `settings` is TOML that is merged over the demo's; `database` a PostgreSQL URL, else SQLite.
     """
 
     folder: Path

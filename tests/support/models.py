@@ -16,6 +16,14 @@ def library() -> Library:
     return open_library(CHECKOUT)
 
 
+def link_library(folder: Path) -> Path:
+    """All models of the checkout in a new folder, to which a test adds its own."""
+    folder.mkdir(parents=True)
+    for model in CHECKOUT.iterdir():
+        (folder / model.name).symlink_to(model)
+    return folder
+
+
 def manifest(id: str) -> Manifest:
     found = library().catalogue.by_id(id)
     assert found is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import httpx
 import msgspec
@@ -20,30 +21,17 @@ from tabgrid_models.calibration import (
 )
 from tabgrid_models.connectors.classify import ClassifyInput
 from tabgrid_models.connectors.embeddings import EmbeddingsInput
-from tabgrid_models.connectors.text_to_image import TextToImageInput
-from tabgrid_server.api.schemas import (
-    Claim,
-    Epoch,
-    Epochs,
-    Grid,
-    GridModel,
-    JobRow,
-    Leaf,
-    Leaves,
-    Minute,
-    Move,
-    Node,
-    OnChain,
-    Proof,
-    Receipt,
-    Statement,
-    StatementLine,
-    Stats,
-    Step,
-    Token,
-    Transaction,
-    Wallet,
-)
+from tabgrid_models.drawing import TextToImageInput
+from tabgrid_server.api.schemas.checks import Check, Draw, Evidence
+from tabgrid_server.api.schemas.claims import Claim
+from tabgrid_server.api.schemas.epochs import Epoch, Epochs, Leaf, Leaves, Proof
+from tabgrid_server.api.schemas.grid import Grid, GridModel, Minute, Node, Stats, Token, Unsupported
+from tabgrid_server.api.schemas.health import ClassHealth, Health, HealthCounts, HealthSpan
+from tabgrid_server.api.schemas.jobs import JobRow
+from tabgrid_server.api.schemas.receipts import Receipt
+from tabgrid_server.api.schemas.transactions import Move, OnChain, Step, Transaction
+from tabgrid_server.api.schemas.trust import UnitRecord, WalletRecord
+from tabgrid_server.api.schemas.wallets import Posting, Postings, Statement, StatementLine, Wallet
 from tabgrid_server.pages import Assets, error_page, routes
 from tabgrid_server.pages.forms import fields
 from tabgrid_server.pages.views import Chain, ModelCard, Picture
@@ -146,9 +134,12 @@ RECEIPT = Receipt(
 )
 EPOCH = Epoch(
     epoch=7,
-    count=2,
+    v=2,
+    count=3,
     receipts=1,
     wallets=1,
+    corrections=5,
+    corrected="ba" * 32,
     root="ee" * 32,
     prev_root="ff" * 32,
     closed_at=1_060.0,
@@ -179,6 +170,29 @@ STATEMENT = (
     StatementLine(9, 1_042.0, "pay", "in_flight", -9_500, 2_000_000, CLAIM.id, SIGNATURE),
     StatementLine(8, 1_000.2, "settle", "withheld", 9_500, 1_240_000, JOB_ID, None),
 )
+POSTING = Posting(8, 1_000.2, "settle", "withheld", ADDRESS, 9_500, JOB_ID, None)
+CHECK = Check(
+    id="audit_1", job=JOB_ID, purpose="audit", auditor=STRANGER, device_class="<i>cpu</i>",
+    comparator_version=1, distance=3e-8, threshold=1e-7, agreed=True, checked_at=1_010.0,
+    wallet=ADDRESS,
+)  # fmt: skip
+EVIDENCE = Evidence(
+    job=JOB_ID,
+    state="right",
+    draw=Draw(206_000, 327, "ab" * 32, 2_000.0, "cd" * 32, 12_345),
+    checks=(CHECK,),
+    measure="1 - cosine of the worst row",
+)
+RECORD = WalletRecord(
+    ADDRESS, 412, 412, 70, 69, 67, 1, 1, 1,
+    (
+        UnitRecord(
+            model="mini", digest=DIGEST, dtype="q8", device_class="<b>class</b>", jobs=412,
+            subject=412, drawn=70, checked=69, right=67, wrong=1, open=1, standing="proven",
+            reason="", strikes=1, first_at=10.0, last_at=1_000.0,
+        ),
+    ),
+)  # fmt: skip
 ON_CHAIN = OnChain(
     signature=SIGNATURE,
     slot=312,
@@ -220,6 +234,7 @@ GRID = Grid(
     ),
     token=TOKEN,
     fee_bps=500,
+    check_bps=None,
     release_s=20,
     nodes=1,
     queued=0,
@@ -300,8 +315,9 @@ class MadeViews:
     async def job(self, id: str) -> JobRow | None:
         return next((job for job in self.jobs if job.id == id), None)
 
-    async def pictures(self, limit: int) -> Sequence[Picture]:
-        found = [await self.picture(job) for job in self.jobs]
+    async def pictures(self, limit: int, before: str | None = None) -> Sequence[Picture]:
+        rows = [job for job in self.jobs if before is None or job.id < before]
+        found = [await self.picture(job) for job in rows]
         return [picture for picture in found if picture][:limit]
 
     async def picture(self, job: JobRow) -> Picture | None:
@@ -360,8 +376,42 @@ class MadeViews:
     async def proof(self, job: str) -> Proof | None:
         return None if self.empty else PROOF
 
+    async def evidence(self, job: str, receipt: Receipt | None) -> Evidence:
+        return EVIDENCE if receipt else Evidence(job, "unsettled", None, (), "")
+
+    async def record(self, address: str) -> WalletRecord:
+        if address == ADDRESS and not self.empty:
+            return RECORD
+        return WalletRecord(address, 0, 0, 0, 0, 0, 0, 0, 0, ())
+
+    async def health(self, grid: str, by: Literal["hour", "day"]) -> Health | None:
+        spans = tuple(HealthSpan(40, 40, 4, 4, 1, 0, at=3_600 * n) for n in range(2))
+        total, none = HealthCounts(80, 80, 8, 8, 2, 0), HealthCounts(0, 0, 0, 0, 0, 0)
+        if grid != "text":
+            return None
+        if self.empty:
+            return Health(grid, by, 3_600, (), none, (), 0, {}, 0)
+        kind = ClassHealth(
+            80, 80, 8, 8, 2, 0, model="mini", digest=DIGEST, dtype="q8",
+            device_class="<b>class</b>", spans=spans[:1],
+        )  # fmt: skip
+        return Health(grid, by, 3_600, spans, total, (kind,), 1, {"cpu:<i>lab</i>": 2}, 3)
+
+    async def postings(
+        self, total: Literal["settled", "paid", "refunded"], limit: int, before: int | None
+    ) -> Postings:
+        found = [] if self.empty or before else [POSTING]
+        return Postings(tuple(found), TOKEN, 8 if found else None)
+
+    async def job_postings(self, job: str) -> Postings:
+        return Postings(() if self.empty else (POSTING,), TOKEN, None)
+
     async def grids(self) -> Sequence[Grid]:
         return [] if self.empty else [GRID]
+
+    async def unsupported(self) -> Sequence[Unsupported]:
+        kind = Unsupported(JOB.model, "<i>webgpu:acme</i>", "wrong_numbers", ("q4",), 3)
+        return [] if self.empty else [kind]
 
     async def nodes(self) -> Sequence[Node]:
         return [] if self.empty else [NODE]

@@ -14,13 +14,8 @@ from pathlib import Path
 import msgspec
 
 from tabgrid_models import png
-from tabgrid_models.connectors.text_to_image import (
-    TextToImageConfig,
-    TextToImageInput,
-    TextToImageOutput,
-    drawing,
-)
 from tabgrid_models.diffusion import Schedule
+from tabgrid_models.drawing import TextToImageConfig, TextToImageInput, TextToImageOutput, drawing
 from tabgrid_models.manifest import File, Manifest, Variant
 from tabgrid_server.library import CHECKOUT
 from tabgrid_wire import messages as wire

@@ -85,7 +85,13 @@ class Bank:
             payer=payer, owner=owner, mint=self.mint, token_program_id=self.program
         )
 
-    async def give(self, owner: Pubkey, amount: int, home: Pubkey | None = None) -> str:
+    async def give(
+        self,
+        owner: Pubkey,
+        amount: int,
+        home: Pubkey | None = None,
+        references: Sequence[str] = (),
+    ) -> str:
         """Issue ``amount`` base units to ``owner``; to another account of theirs: ``home``."""
         issued = mint_to_checked(
             MintToCheckedParams(
@@ -99,7 +105,7 @@ class Bank:
             )
         )
         opened = [] if home else [self.open(owner, self.authority.pubkey())]
-        return await send(self.rpc, [*opened, issued], [self.authority])
+        return await send(self.rpc, [*opened, named(issued, references)], [self.authority])
 
     async def customer(self, amount: int) -> Keypair:
         """A wallet with SOL and ``amount`` base units."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tabgrid_server.library import CHECKOUT
 from tests.support import pictures
 from tests.support.grid import Grid
+from tests.support.models import link_library
 
 MODEL = pictures.ID
-#: The model that a checkout brings, once it does.
-SHIPPED = "tabgrid-scenes"
 PRICE = 1_000
 SETTINGS = """
 [server]
@@ -43,13 +40,8 @@ release_s = 1
 
 def make_grid(folder: Path, model: str = MODEL, request_s: int = 60) -> Grid:
     """Not started yet; its nodes are started with the grid ``pictures``."""
-    library = folder / "library"
-    library.mkdir(parents=True)
-    for other in CHECKOUT.iterdir():
-        (library / other.name).symlink_to(other)
+    library = link_library(folder / "library")
     # Guided further, it paints some seeds in one colour: blank, so refused, and its node rests.
-    # In a thread: it runs a loop, and Playwright has one in ours.
-    with ThreadPoolExecutor(1) as threads:
-        threads.submit(pictures.build, library, default_guidance=1.0).result()
+    pictures.build(library, default_guidance=1.0)
     settings = SETTINGS.format(library=library, model=model, price=PRICE, request_s=request_s)
     return Grid(folder, settings=settings)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,12 @@ import onnx
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from tabgrid_models import catalogue
-from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
+from tabgrid_models.connectors.text_to_image import TextToImage
+from tabgrid_models.drawing import TextToImageInput
 from tabgrid_models.manifest import File, Golden, Manifest, Variant
 from tabgrid_node.native_runtime import NativeRuntime
 from tests.support import tiny_graphs
+from tests.support.elsewhere import elsewhere
 from tests.support.models import Progress
 
 ID = "tiny-pictures"
@@ -67,16 +67,18 @@ def build(
     for name, data in graphs(tokenizer, merged, work).items():
         _save(data, folder / f"{name}.onnx", sharded)
     manifest = _manifest(folder, merged, memory_mib)
-    runtime = native(manifest, folder)
-    drawing = TextToImage().run(GOLDEN, manifest, runtime, Progress())
-    # In a thread of its own: where this is called, Playwright's loop may be running.
-    with ThreadPoolExecutor(1) as pool:
-        drawn = pool.submit(asyncio.run, drawing).result()
-    golden = Golden(msgspec.to_builtins(GOLDEN), msgspec.to_builtins(drawn))
-    manifest = msgspec.structs.replace(manifest, golden=(golden,))
+    manifest = with_golden(manifest, native(manifest, folder))
     (folder / "manifest.json").write_bytes(manifest.canonical())
     catalogue.validate(manifest)
     return manifest
+
+
+def with_golden(manifest: Manifest, runtime: NativeRuntime) -> Manifest:
+    """What ``runtime`` draws is what is right."""
+    drawing = TextToImage().run(GOLDEN, manifest, runtime, Progress())
+    drawn = elsewhere(drawing)
+    golden = Golden(msgspec.to_builtins(GOLDEN), msgspec.to_builtins(drawn))
+    return msgspec.structs.replace(manifest, golden=(golden,))
 
 
 def native(manifest: Manifest, folder: Path) -> NativeRuntime:
@@ -135,7 +137,7 @@ def _manifest(folder: Path, config: dict[str, Any], memory_mib: int) -> Manifest
         id="fp32",
         dtype="fp32",
         graphs={name: f"{name}.onnx" for name in GRAPHS},
-        files=tuple(_file(path) for path in weights),
+        files=tuple(file_of(path) for path in weights),
         memory_mib=memory_mib,
     )
     return Manifest(
@@ -147,10 +149,10 @@ def _manifest(folder: Path, config: dict[str, Any], memory_mib: int) -> Manifest
         source="tests/support/tiny_graphs.py",
         config=config,
         variants=(variant,),
-        shared=(_file(folder / "tokenizer.json"),),
+        shared=(file_of(folder / "tokenizer.json"),),
     )
 
 
-def _file(path: Path) -> File:
+def file_of(path: Path) -> File:
     data = path.read_bytes()
     return File(path.name, len(data), hashlib.sha256(data).hexdigest())

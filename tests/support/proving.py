@@ -27,13 +27,17 @@ PATIENCE_S = 60
 
 
 class Proving:
-    """``epoch_s`` of the grid is a second; slots are of 20 ms, so 32 are final soon."""
+    """``epoch_s`` of the grid is a second, each statement is new, and slots are of 20 ms, so that
+    32 of them are final soon."""
 
     def __init__(self, grid: EchoGrid) -> None:
         self.grid = grid
         self.chain_port = free_port()
         self.rpc_url = f"http://127.0.0.1:{self.chain_port}"
-        grid.chain = f'rpc = "{self.rpc_url}"\nepoch_s = 1\nfaucet = 50_000_000\nclaim_minimum = 1'
+        grid.chain = (
+            f'rpc = "{self.rpc_url}"\nepoch_s = 1\nstatement_s = 0\nfaucet = 50_000_000\n'
+            "claim_minimum = 1"
+        )
         self.wallet = Keypair()
         self.chain = grid.programs.tabgrid(
             "localnet", "localnet", "--port", str(self.chain_port), "--slot-ms", "20"

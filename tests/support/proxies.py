@@ -119,23 +119,29 @@ class Proxy:
 
         return Starlette(routes=[Route("/{rest:path}", post, methods=["POST"])])
 
-    async def _answer(self, http: httpx.AsyncClient, request: dict[str, Any]) -> Response:
-        method, params = request["method"], request.get("params") or []
-        self.asked.append(method)
+    async def _answer(self, http: httpx.AsyncClient, asked: Any) -> Response:
+        """To one request, or to a batch of them."""
+        requests = asked if isinstance(asked, list) else [asked]
+        self.asked += [each["method"] for each in requests]
         if self.mood == "busy":
             return Response("slow down", 429, {"retry-after": "1"})
         if self.mood == "garbage":
             return Response("<html>Bad gateway</html>")
         if self.mood == "silent":
             await asyncio.sleep(30)
+        told = [await self._told(http, each) for each in requests]
+        return JSONResponse(told if isinstance(asked, list) else told[0])
+
+    async def _told(self, http: httpx.AsyncClient, request: dict[str, Any]) -> Any:
+        method, params = request["method"], request.get("params") or []
         if method == "sendTransaction" and self.drops:
-            return JSONResponse({"jsonrpc": "2.0", "id": 0, "result": _MADE_UP})
+            return {"jsonrpc": "2.0", "id": request["id"], "result": _MADE_UP}
         told = (await http.post(self._chain, json=request)).json()
         if self.mood == "lying" and "result" in told:
             told["result"] = self.lie(method, params, told["result"])
         if self.mood == "lagging" and method != "sendTransaction":
-            told = self._earlier(f"{method} {params}", told)
-        return JSONResponse(told)
+            told = self._earlier(f"{method} {params}", told) | {"id": request["id"]}
+        return told
 
     def _earlier(self, key: str, told: Any) -> Any:
         """What it said ``lag`` ago; that it is behind, where it was not asked then."""
@@ -155,12 +161,12 @@ async def proxies(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
         for each in made:
-            each.url = await stack.enter_async_context(_serving(each.app(http)))
+            each.url = await stack.enter_async_context(serving(each.app(http)))
         yield made
 
 
 @asynccontextmanager
-async def _serving(app: Starlette) -> AsyncIterator[str]:
+async def serving(app: Starlette) -> AsyncIterator[str]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from scenes.prompts import Prompt
 from tabgrid_models import png
-from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
+from tabgrid_models.connectors.text_to_image import TextToImage
+from tabgrid_models.drawing import TextToImageInput
 from tests.support import models
 
 MODEL = "tabgrid-scenes"

@@ -28,6 +28,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from tabgrid_models.calibration import Calibration, parse
 from tabgrid_models.connectors import connector
 from tabgrid_models.manifest import Manifest
 from tabgrid_server.static_files import DIST, StaticAssets
@@ -63,6 +64,7 @@ class Stage:
         self.model = model
         #: By digest, the first one being what jobs are of unless they say so.
         self.manifests: dict[str, Manifest] = {}
+        self.calibrations: dict[str, Calibration] = {}
         self.files: dict[str, Path] = {}
         for folder in (model, *others):
             self._add(folder)
@@ -77,6 +79,8 @@ class Stage:
         manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
         self.manifests[manifest.digest()] = manifest
         files = (*manifest.shared, *(f for v in manifest.variants for f in v.files))
+        if (measured := folder / "calibration.json").exists():
+            self.calibrations[manifest.digest()] = parse(measured.read_bytes())
         self.files |= {file.sha256: folder / file.path for file in files}
 
     def reset(self) -> None:
@@ -117,22 +121,34 @@ class Stage:
         self._server.should_exit = True
         self._thread.join(30)
 
-    def assign(self, input: dict[str, Any], **options: Any) -> m.Result:
-        """Let the connected node do one job; its signed result. ``options`` of ``Assign``."""
-        _, future = self.begin(input, **options)
+    def assign(
+        self, input: dict[str, Any], packed: bytes | None = None, **options: Any
+    ) -> m.Result:
+        """Let the connected node do one job; its signed result. ``options`` of ``Assign``.
+
+        ``packed`` is sent in place of the input, where the task is another than to answer it.
+        """
+        _, future = self.begin(input, packed, **options)
         return future.result(150)
 
-    def begin(self, input: dict[str, Any], **options: Any) -> tuple[str, Future[m.Result]]:
+    def begin(
+        self, input: dict[str, Any], packed: bytes | None = None, **options: Any
+    ) -> tuple[str, Future[m.Result]]:
         """The lease of a job that the node has been given, and its result to come."""
-        assert self._ready.wait(30), "no node is ready"
+        self.last_ready()
         value = msgspec.convert(input, self.connector.Input)
         job, lease = _identifier("job"), _identifier("lease")
-        encoded = msgspec.msgpack.encode(value)
+        encoded = msgspec.msgpack.encode(value) if packed is None else packed
         fields = {"model": self.digest, "deadline_ms": 600_000, **options}
         assign = m.Assign(lease=lease, job=job, grid=GRID, input=encoded, **fields)
         self.results[job] = future = Future()
         self.say(assign)
         return lease, future
+
+    def last_ready(self) -> m.Ready:
+        """What the connected node said of its models; its page may have shown so before."""
+        assert self._ready.wait(30), "no node is ready"
+        return self.readies[-1]
 
     def say(self, message: m.ToNode) -> None:
         asyncio.run_coroutine_threadsafe(self._say(message), self._loop).result(30)
@@ -147,6 +163,7 @@ class Stage:
             Route("/", self._page),
             Route("/{script}.js", self._script),
             Route("/api/models/{digest}", self._manifest),
+            Route("/api/models/{digest}/calibration", self._calibration),
             Route("/weights/{sha256}", self._weights),
             Route("/api/blobs/{digest}", self._upload, methods=["PUT"]),
             WebSocketRoute("/ws/node", self._node),
@@ -191,6 +208,10 @@ class Stage:
         if manifest is None:
             return PlainTextResponse("no such model", 404)
         return Response(manifest.canonical())
+
+    async def _calibration(self, request: Request) -> Response:
+        found = self.calibrations.get(request.path_params["digest"])
+        return Response(found.encoded()) if found else PlainTextResponse("none", 404)
 
     async def _weights(self, request: Request) -> Response:
         sha256 = request.path_params["sha256"]

@@ -20,6 +20,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _command(commands, "train-vae", _train_vae, "train the coder of pictures", steps=6000)
     _command(commands, "train-decoder", _train_decoder, "its decoder further, alone", steps=6000)
+    adopt = _command(commands, "adopt", _adopt, "start from the model that ships, not from chance")
+    adopt.add_argument("shipped", type=Path, help="models/library/tabgrid-scenes")
+    _command(commands, "train-encoder", _train_encoder, "an adopted decoder's encoder", steps=1500)
     _command(commands, "train-text", _train_text, "teach the text encoder to read", steps=2500)
     draw = _command(commands, "draw", _draw, "draw scenes and code them, 5000 in a shard")
     draw.add_argument("--shards", type=int, default=8)
@@ -29,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     judge = _command(commands, "judge", _judge, "judge a pipeline by the held-out prompts")
     judge.add_argument("pipeline", type=Path)
     judge.add_argument("--steps", type=int, default=8)
-    judge.add_argument("--guidance", type=float, default=4.5)
+    judge.add_argument("--guidance", type=float, default=3.0)
     judge.add_argument("--sheet", type=Path, help="PNG with all the pictures")
     pack = _command(commands, "pack", _pack, "save the averaged weights as a pipeline")
     pack.add_argument("--product", type=Path, required=True)
@@ -59,6 +62,18 @@ def _train_decoder(options: argparse.Namespace) -> None:
     train_decoder(options.folder, options.steps, options.seed)
 
 
+def _adopt(options: argparse.Namespace) -> None:
+    from scenes.adopt import adopt
+
+    adopt(options.shipped, options.folder)
+
+
+def _train_encoder(options: argparse.Namespace) -> None:
+    from scenes.train_vae import train_encoder
+
+    train_encoder(options.folder, options.steps, options.seed)
+
+
 def _train_text(options: argparse.Namespace) -> None:
     from scenes.reading import train_reading
 
@@ -66,7 +81,7 @@ def _train_text(options: argparse.Namespace) -> None:
 
 
 def _draw(options: argparse.Namespace) -> None:
-    from scenes.architecture import make_tokenizer
+    from scenes.architecture import tokenizer_of
     from scenes.dataset import write_shards
     from scenes.train_vae import load_vae
     from scenes.work import Log, set_up
@@ -76,7 +91,7 @@ def _draw(options: argparse.Namespace) -> None:
         options.folder / "shards",
         range(options.shards),
         load_vae(options.folder).to(device).eval(),
-        make_tokenizer(),
+        tokenizer_of(options.folder),
         Log(options.folder),
         size=options.size,
     )

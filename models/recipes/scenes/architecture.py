@@ -21,6 +21,7 @@ MAX_TOKENS = 32  # the longest caption of the recipe has 27
 WIDTH = 128  # of a token's vector
 LATENTS = 4  # channels; the latents are a quarter of the picture's side
 START, END = "<|startoftext|>", "<|endoftext|>"
+ADOPTED_TOKENIZER = "tokenizer.json"  # in the folder of a run
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Parts:
     vae: AutoencoderKL
 
 
-def make_parts(seed: int = 0) -> Parts:
+def make_parts(seed: int = 0, tokenizer: CLIPTokenizerFast | None = None) -> Parts:
     torch.manual_seed(seed)
-    tokenizer = make_tokenizer()
+    tokenizer = tokenizer or make_tokenizer()
     return Parts(tokenizer, make_text_encoder(len(tokenizer)), make_unet(), make_vae())
 
 
@@ -119,7 +120,11 @@ def make_scheduler() -> DDIMScheduler:
 
 
 def make_tokenizer(captions: int = 20_000) -> CLIPTokenizerFast:
-    """CLIP's kind of byte pairs, learnt from captions: every word of theirs is one token."""
+    """CLIP's kind of byte pairs, learnt from captions: every word of theirs is one token.
+
+    Letters that end words are named to the trainer: it would number them as it meets them, which
+    is in another order in every process. So no byte is lost either, whatever the captions held.
+    """
     random = Random(0)
     texts = [caption(think_up(random), random, clean=True).text for _ in range(captions)]
     tokenizer = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>"))
@@ -127,10 +132,11 @@ def make_tokenizer(captions: int = 20_000) -> CLIPTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=4096,
-        special_tokens=[START, END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=[START, END, *(f"{letter}</w>" for letter in sorted(alphabet))],
+        initial_alphabet=alphabet,
         end_of_word_suffix="</w>",
         show_progress=False,
     )
@@ -139,24 +145,30 @@ def make_tokenizer(captions: int = 20_000) -> CLIPTokenizerFast:
 
 
 def _as_clip(model: dict[str, object]) -> CLIPTokenizerFast:
-    """CLIP's own tokenizer with our words; its alphabet ends words too, so that no byte is lost."""
-    words = dict(model["vocab"])  # type: ignore[call-overload]
-    for letter in sorted(pre_tokenizers.ByteLevel.alphabet()):
-        words.setdefault(f"{letter}</w>", len(words))
+    """CLIP's own tokenizer with our words."""
     merges = [tuple(pair) for pair in model["merges"]]  # type: ignore[attr-defined]
     with TemporaryDirectory() as folder:
         vocab, lines = Path(folder) / "vocab.json", Path(folder) / "merges.txt"
-        vocab.write_text(json.dumps(words))
+        vocab.write_text(json.dumps(model["vocab"]))
         lines.write_text("#version: 0.2\n" + "\n".join(" ".join(pair) for pair in merges) + "\n")
-        return CLIPTokenizerFast(
-            str(vocab),
-            str(lines),
-            bos_token=START,
-            eos_token=END,
-            unk_token=END,
-            pad_token=END,
-            model_max_length=MAX_TOKENS,
-        )
+        return _clip(vocab_file=str(vocab), merges_file=str(lines))
+
+
+def tokenizer_of(folder: Path) -> CLIPTokenizerFast:
+    """Of the weights that this run adopted: their numbers mean its tokens. Else a new one."""
+    adopted = folder / ADOPTED_TOKENIZER
+    return _clip(tokenizer_file=str(adopted)) if adopted.exists() else make_tokenizer()
+
+
+def _clip(**files: str) -> CLIPTokenizerFast:
+    return CLIPTokenizerFast(
+        **files,
+        bos_token=START,
+        eos_token=END,
+        unk_token=END,
+        pad_token=END,
+        model_max_length=MAX_TOKENS,
+    )
 
 
 def save_pipeline(parts: Parts, folder: Path) -> None:

@@ -16,11 +16,13 @@ from scenes.architecture import MAX_TOKENS
 from scenes.captions import caption
 from scenes.drawing import draw
 from scenes.meaning import QUESTIONS, meaning
-from scenes.scene import Scene, think_up
+from scenes.scene import Scene, is_fine, think_up
 from scenes.work import Log
 
 SHARD = 5_000  # scenes in a file, unless told otherwise
 CAPTIONS = 4  # of each scene
+#: How many of the scenes without a fine thing are kept: small stars and crosses are learnt last.
+COARSE = 0.4
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def write_shards(
 def _shard(
     random: Random, size: int, vae: AutoencoderKL, tokenizer: CLIPTokenizerFast
 ) -> dict[str, np.ndarray]:
-    scenes = [think_up(random) for _ in range(size)]
+    scenes = [_emphatic(random) for _ in range(size)]
     said = [caption(scene, random) for scene in scenes for _ in range(CAPTIONS)]
     answers = [meaning(scenes[i // CAPTIONS], each) for i, each in enumerate(said)]
     ids = token_ids(tokenizer, [each.text for each in said]).numpy().astype(np.int16)
@@ -76,6 +78,14 @@ def _shard(
         "ids": ids.reshape(size, CAPTIONS, MAX_TOKENS),
         "answers": np.array(answers, np.int16).reshape(size, CAPTIONS, len(QUESTIONS)),
     }
+
+
+def _emphatic(random: Random) -> Scene:
+    """A scene to train on, oftener one with a thing that is hard to draw."""
+    while True:
+        scene = think_up(random)
+        if any(is_fine(thing) for thing in scene.things) or random.random() < COARSE:
+            return scene
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizerFast
 
-from scenes.architecture import WIDTH, make_parts
+from scenes.architecture import WIDTH, make_parts, tokenizer_of
 from scenes.captions import caption
 from scenes.dataset import token_ids
 from scenes.meaning import QUESTIONS, UNKNOWN, meaning
@@ -53,7 +53,7 @@ class Reader(nn.Module):
 def train_reading(folder: Path, steps: int, seed: int = 0) -> None:
     """Leaves `folder`/text.pt, from which the training of the UNet starts."""
     device, log, random = set_up(seed), Log(folder), Random(seed)
-    parts = make_parts(seed)
+    parts = make_parts(seed, tokenizer_of(folder))
     encoder, reader = parts.text_encoder.to(device).train(), Reader().to(device)
     weights = [*encoder.parameters(), *reader.parameters()]
     optimiser = torch.optim.AdamW(weights, PEAK_RATE, betas=(0.9, 0.99), weight_decay=0.01)

@@ -16,7 +16,7 @@ from scenes.prompts import Prompt, Score, judge, score
 from scenes.scene import SIDE
 
 STEPS = 8
-GUIDANCE = 4.5
+GUIDANCE = 3.0
 TOGETHER = 50  # pictures
 
 

@@ -12,7 +12,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 
-from scenes.architecture import Parts, make_parts, make_scheduler, save_pipeline
+from scenes.architecture import Parts, make_parts, make_scheduler, save_pipeline, tokenizer_of
 from scenes.dataset import Batch, Dataset, token_ids
 from scenes.prompts import Score, held_out_prompts
 from scenes.reading import Reader
@@ -24,7 +24,7 @@ from scenes.work import Log, load, save, set_up
 BATCH = 48
 PEAK_RATE = 9e-4
 WARM_UP = 100  # steps
-EMA = 0.998  # of the averaged weights stays at each step, later on
+EMA = 0.999  # of the averaged weights stays at each step, later on
 UNTOLD = 0.1  # of the captions are left out, for guidance
 READING_WEIGHT = 0.05  # of the reader's loss beside the UNet's
 LOG_EVERY, SAVE_EVERY_S, JUDGE_EVERY_S = 50, 300, 600
@@ -108,12 +108,17 @@ def train(folder: Path, product: Path, steps: int, seed: int = 0) -> None:
 
 def start(folder: Path, device: torch.device, scale: float, seed: int) -> Run:
     """From the checkpoint, or with the VAE and the text encoder that were trained before."""
-    parts, reader = replace(make_parts(seed), vae=load_vae(folder)), Reader()
+    parts = replace(make_parts(seed, tokenizer_of(folder)), vae=load_vae(folder))
+    reader = Reader()
     parts.vae.register_to_config(scaling_factor=scale)
     parts.vae.requires_grad_(False).to(device).eval()
     if text := load(folder / "text.pt"):
         parts.text_encoder.load_state_dict(text["text_encoder"])
         reader.load_state_dict(text["reader"])
+    elif adopted := load(folder / "adopted.pt"):
+        parts.text_encoder.load_state_dict(adopted["text_encoder"])
+        parts.unet.load_state_dict(adopted["unet"])
+        parts.vae.register_to_config(scaling_factor=adopted["scale"])
     # On a CPU torch's fused attention takes 7 ms to go backward through one of these small ones.
     parts.unet.set_attn_processor(AttnProcessor())
     parts.unet.to(device, memory_format=torch.channels_last).train()

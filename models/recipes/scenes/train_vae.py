@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from scenes.architecture import make_vae
 from scenes.drawing import draw
-from scenes.scene import SIDE, Scene, think_up
+from scenes.scene import SIDE, Thing, is_fine, think_up
 from scenes.work import Log, load, save, set_up
 
 BATCH = 12  # many small steps learn sooner than few large ones
@@ -30,6 +30,8 @@ CROP = 32
 WHOLE_STEPS = 0.1  # of all
 EDGE_WEIGHT = 0.5  # of the difference between neighbouring pixels, which is where blur shows
 SAVE_EVERY_S = 120
+#: How many of the things that bear a blur are learnt from: the others need the steps.
+COARSE = 0.35
 
 
 class Drawn(IterableDataset[torch.Tensor]):
@@ -42,12 +44,13 @@ class Drawn(IterableDataset[torch.Tensor]):
         random = Random(self._seed)
         while True:
             scene = think_up(random)
-            yield to_tensor(_part(draw(scene, random), scene, self._side, random))
+            thing = random.choice(scene.things)
+            if is_fine(thing) or random.random() < COARSE:
+                yield to_tensor(_part(draw(scene, random), thing, self._side, random))
 
 
-def _part(picture: np.ndarray, scene: Scene, side: int, random: Random) -> np.ndarray:
-    """A square of that side around one of the things, a little off its middle."""
-    thing = random.choice(scene.things)
+def _part(picture: np.ndarray, thing: Thing, side: int, random: Random) -> np.ndarray:
+    """A square of that side around the thing, a little off its middle."""
     left, top = (
         min(SIDE - side, max(0, round(middle - side / 2 + random.uniform(-8, 8))))
         for middle in (thing.x, thing.y)
@@ -74,7 +77,10 @@ def loss_of(vae: AutoencoderKL, pictures: torch.Tensor) -> tuple[torch.Tensor, t
 
 def train_vae(folder: Path, steps: int, seed: int = 0) -> None:
     """Goes on from `folder`/vae.pt; the learning rate falls to nothing at the last step."""
-    _train(make_vae(), folder / "vae.pt", steps, seed)
+    vae = make_vae()
+    if encoder := load(folder / "encoder.pt"):
+        vae.load_state_dict(encoder["vae"])
+    _train(vae, folder / "vae.pt", steps, seed)
 
 
 def train_decoder(folder: Path, steps: int, seed: int = 0) -> None:
@@ -86,6 +92,22 @@ def train_decoder(folder: Path, steps: int, seed: int = 0) -> None:
     vae.encoder.requires_grad_(False)
     vae.quant_conv.requires_grad_(False)
     _train(vae, folder / "decoder.pt", steps, seed + 1)
+
+
+def train_encoder(folder: Path, steps: int, seed: int = 0) -> None:
+    """The encoder alone, for a decoder that came without one (see ``adopt``)."""
+    vae = make_vae()
+    vae.load_state_dict(_adopted(folder))
+    vae.decoder.requires_grad_(False)
+    vae.post_quant_conv.requires_grad_(False)
+    _train(vae, folder / "encoder.pt", steps, seed + 2)
+
+
+def _adopted(folder: Path) -> dict[str, torch.Tensor]:
+    state = load(folder / "adopted.pt")
+    if state is None:
+        raise FileNotFoundError(f"no {folder / 'adopted.pt'}: run `python -m scenes adopt` first")
+    return dict(state["vae"])
 
 
 def load_vae(folder: Path) -> AutoencoderKL:

@@ -13,11 +13,14 @@ from types import MappingProxyType
 
 from .base import AnyConnector
 
+#: What is no connector: what all must say of themselves, and a part of one of them.
+OTHERS = ("base", "picture_steps")
+
 
 def _found() -> Iterator[AnyConnector]:
     """In the order of the modules' names; compiled ones count too (a tab has no sources)."""
     for module in pkgutil.iter_modules(__path__):
-        if module.name != "base":
+        if module.name not in OTHERS:
             yield importlib.import_module(f"{__name__}.{module.name}").CONNECTOR
 
 

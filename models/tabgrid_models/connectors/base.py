@@ -13,6 +13,7 @@ import msgspec
 
 from ..manifest import Manifest
 from ..runtime import Emit, Runtime, Tokenizer
+from ..trace import Claimed, Part, Recheck, Rechecked
 
 InputT = TypeVar("InputT", bound=msgspec.Struct)
 OutputT = TypeVar("OutputT", bound=msgspec.Struct)
@@ -58,6 +59,9 @@ class Connector(Protocol, Generic[InputT, OutputT]):
     comparator_version: ClassVar[int]
     #: What ``compare`` measures, in words.
     distance: ClassVar[str]
+    #: The threshold between answers in two dtypes, where nobody measured how far apart those of
+    #: one model lie: beyond it they cannot answer the same question, whatever the model.
+    mixed: ClassVar[float]
     #: What one unit of ``Usage`` is called, singular: "token".
     unit: ClassVar[str]
     Input: type[InputT]
@@ -105,6 +109,76 @@ class HasMedia(Protocol):
     def media(self, output: Any) -> tuple[str, bytes]:
         """Content type and bytes of an output that passed ``check``."""
         ...
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A connector that gets to its output in steps, so that a few of them can be run again.
+
+    The node commits to what lay between the steps (the trace); a reference is asked for some
+    steps, drawn after that, and for the output from where the last step ended.
+    """
+
+    #: Raised when ``compare_steps`` changes.
+    recheck_version: ClassVar[int]
+    #: What ``compare_steps`` measures between two states, in words.
+    step_distance: ClassVar[str]
+
+    def kept(self, input: Any, manifest: Manifest) -> tuple[int, ...]:
+        """After how many steps the node keeps what it has, from 0 to all of them."""
+        ...
+
+    def split_trace(self, input: Any, manifest: Manifest, trace: bytes) -> tuple[bytes, ...]:
+        """One state for each of ``kept``. Raises ``InvalidOutput`` for another size."""
+        ...
+
+    async def run_traced(
+        self, input: Any, manifest: Manifest, runtime: Runtime, emit: Emit
+    ) -> tuple[Any, bytes]:
+        """The output as ``Connector.run`` makes it, and the trace."""
+        ...
+
+    async def recheck(
+        self, asked: Recheck, manifest: Manifest, runtime: Runtime, emit: Emit
+    ) -> Rechecked:
+        """Run the drawn stretches again. Raises ``InvalidInput`` for what is none of a trace."""
+        ...
+
+    def recheck_share(self, input: Any, manifest: Manifest, asked: Recheck) -> float:
+        """Work in it, as a share of the whole answer's."""
+        ...
+
+    def check_rechecked(
+        self, input: Any, asked: Recheck, rechecked: Rechecked, manifest: Manifest
+    ) -> None:
+        """Raise ``InvalidOutput`` unless it could be an answer to ``asked``."""
+        ...
+
+    def compare_steps(
+        self,
+        input: Any,
+        manifest: Manifest,
+        claimed: Claimed,
+        rechecked: Rechecked,
+        dtype: str,
+        thresholds: Thresholds,
+    ) -> tuple[Part, ...]:
+        """How far each part of what a node claims is from what a reference found.
+
+        Both computed in this dtype: how far steps in two lie apart nobody measured.
+        """
+        ...
+
+    def step_floor(self, dtype: str) -> float:
+        """As ``Connector.floor``, of one step."""
+        ...
+
+
+class Thresholds(msgspec.Struct, frozen=True):
+    """What a model was calibrated to for one dtype; None: the connector's own figure."""
+
+    output: float | None = None
+    step: float | None = None
 
 
 AnyConnector = Connector[Any, Any]

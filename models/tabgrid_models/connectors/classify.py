@@ -33,6 +33,9 @@ THRESHOLD = 1e-3
 #: Vectors that are one part in two thousand apart, in a chance direction of hundreds, move a
 #: label's nearness by 4e-5; the graph's scale of 20 and softmax's slope of a quarter do the rest.
 FLOOR, HALF_FLOOR = 2e-4, 1e-2
+#: Few bits move a vector by 0.45 (see ``embeddings``), which is 0.1 in a probability by chance
+#: and more for a text between two labels; another label has the half.
+MIXED = 0.5
 
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_CHARACTERS)]
 Label = Annotated[str, Meta(min_length=1, max_length=100)]
@@ -60,6 +63,7 @@ class Classify:
     algorithm: ClassVar[str] = "classify"
     comparator_version: ClassVar[int] = 1
     distance: ClassVar[str] = "largest difference of two probabilities"
+    mixed: ClassVar[float] = MIXED
     unit: ClassVar[str] = "token"
     Input: type[ClassifyInput] = ClassifyInput
     Output: type[ClassifyOutput] = ClassifyOutput

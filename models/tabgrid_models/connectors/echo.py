@@ -33,6 +33,7 @@ class Echo:
     algorithm: ClassVar[str] = "echo"
     comparator_version: ClassVar[int] = 1
     distance: ClassVar[str] = "0 for the same text, else 1"
+    mixed: ClassVar[float] = 0.0
     unit: ClassVar[str] = "job"
     Input: type[EchoInput] = EchoInput
     Output: type[EchoOutput] = EchoOutput

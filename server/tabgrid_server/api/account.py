@@ -18,7 +18,7 @@ from ..services import services
 from ..store import Session as StoredSession
 from ..store import ledger as stored_ledger
 from .operations import Operation, operation
-from .schemas import (
+from .schemas.account import (
     Challenge,
     ChallengeRequest,
     Key,

@@ -14,7 +14,7 @@ from tabgrid_wire.messages import Identifier
 from ..errors import BadRequest, GridError, NotFound
 from ..services import services
 from .operations import Operation, operation
-from .schemas import Request as Body
+from .schemas.base import Request as Body
 from .waiting import ClientGone
 
 _DIGEST = re.compile("[0-9a-f]{64}")

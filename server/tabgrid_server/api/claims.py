@@ -12,17 +12,10 @@ from ..services import services
 from ..views import claim_view
 from .account import decode_base64
 from .operations import Operation, operation
-from .schemas import (
-    Address,
-    Claim,
-    ClaimRequest,
-    Claims,
-    PayoutOffer,
-    PayoutRequest,
-    SignedClaim,
-    Transaction,
-)
-from .schemas import Request as Body
+from .schemas.base import Address
+from .schemas.base import Request as Body
+from .schemas.claims import Claim, ClaimRequest, Claims, PayoutOffer, PayoutRequest, SignedClaim
+from .schemas.transactions import Transaction
 
 
 class ClaimsQuery(Body, frozen=True):

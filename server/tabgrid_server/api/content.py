@@ -9,12 +9,15 @@ import msgspec
 from starlette.requests import Request
 
 from tabgrid_models.connectors import connector
-from tabgrid_models.connectors.base import HasMedia
+from tabgrid_models.connectors.base import AnyConnector, HasMedia
 
 from ..coordinator.live import LiveJob
 from ..services import Services
+from ..store import evidence as stored_evidence
 from ..store import jobs as stored_jobs
+from ..store.effects import Answered
 from ..store.records import Job as StoredJob
+from ..store.records import JobContent
 
 
 async def may_read(at: Services, request: Request, stored: StoredJob) -> bool:
@@ -46,13 +49,35 @@ async def both_of(
         return None, None
     if kept is None:
         return None, None
+    # What expired is kept as no bytes at all.
+    input = msgspec.msgpack.decode(kept.input, type=algorithm.Input) if kept.input else None
+    return input, await _output(at, algorithm, kept)
+
+
+async def rerun_of(at: Services, stored: StoredJob) -> msgspec.Struct | None:
+    """What a reference answered instead, if the job's answer was found wrong.
+
+    Raises as ``output_of``.
+    """
+    if stored.refuted is None:
+        return None
+    kept = await at.store.read(stored_evidence.rerun_of, stored.id)
+    try:
+        return None if kept is None else await _output(at, connector(stored.connector), kept)
+    except LookupError:
+        return None
+
+
+async def _output(
+    at: Services, algorithm: AnyConnector, kept: JobContent | Answered
+) -> msgspec.Struct | None:
     encoded = kept.output
     if encoded is None and kept.output_digest is not None:
         encoded = await at.keeper.get(kept.output_digest)
-    # What expired is kept as no bytes at all.
-    input = msgspec.msgpack.decode(kept.input, type=algorithm.Input) if kept.input else None
-    output = msgspec.msgpack.decode(encoded, type=algorithm.Output) if encoded else None
-    return input, output
+    output: msgspec.Struct | None = None
+    if encoded:
+        output = msgspec.msgpack.decode(encoded, type=algorithm.Output)
+    return output
 
 
 def media(algorithm: str, output: msgspec.Struct) -> tuple[str, bytes] | None:

@@ -20,15 +20,13 @@ from ..views import claim_view
 from .account import decode_base64
 from .grid import is_address
 from .operations import Operation, operation
-from .schemas import (
-    Claim,
-    Claims,
+from .schemas.claims import Claim, Claims, SignedClaim
+from .schemas.deposits import (
     Deposit,
     DepositRequest,
     Deposits,
     PaymentRequest,
     RefundRequest,
-    SignedClaim,
     UnsignedPayment,
 )
 

@@ -13,10 +13,13 @@ from ..chain.payouts import NoChain
 from ..errors import NotFound
 from ..published import receipt_leaves
 from ..services import services
+from ..store import corrections as stored_corrections
 from ..store import receipts as stored_receipts
 from .operations import Operation, operation
-from .schemas import Attestation, Balances, Epoch, Epochs, Leaves, Proof, Receipt, Receipts
-from .schemas import Request as Body
+from .schemas.attestation import Attestation, Balances
+from .schemas.base import Request as Body
+from .schemas.epochs import CorrectionsProof, Epoch, Epochs, Leaves, Proof, Receipts
+from .schemas.receipts import CorrectionLink, Corrections, Receipt
 
 Number = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Place = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -87,6 +90,18 @@ async def get_leaves(request: Request, query: LeavesQuery) -> Leaves:
 
 @operation(
     "GET",
+    "/api/epochs/{number}/corrections",
+    tag="Receipts",
+    summary="That an epoch holds the corrections as they stood when it was closed",
+    returns=CorrectionsProof,
+    errors=(404,),
+)
+async def get_corrections_proof(request: Request) -> CorrectionsProof:
+    return await services(request).published.corrections_proof(_number(request))
+
+
+@operation(
+    "GET",
     "/api/receipts",
     tag="Receipts",
     summary="Receipts in the order of settlement, those too that are in no epoch yet",
@@ -130,6 +145,22 @@ async def get_proof(request: Request) -> Proof:
         every = at.settings.chain.epoch_s
         raise NotFound(f"This receipt is in no epoch yet; one is closed every {every} s.")
     return proof
+
+
+@operation(
+    "GET",
+    "/api/corrections",
+    tag="Receipts",
+    summary="What was changed of nodes' pay after their receipts, and why, in order",
+    query=ReceiptsQuery,
+    returns=Corrections,
+)
+async def list_corrections(request: Request, query: ReceiptsQuery) -> Corrections:
+    store = services(request).store
+    found = await store.read(stored_corrections.after, query.after, query.limit)
+    return Corrections(
+        tuple(CorrectionLink(each.number, each.body.decode(), each.hash) for each in found)
+    )
 
 
 @operation(
@@ -178,9 +209,11 @@ OPERATIONS: tuple[Operation, ...] = (
     list_epochs,
     get_epoch,
     get_leaves,
+    get_corrections_proof,
     list_receipts,
     get_receipt,
     get_proof,
+    list_corrections,
     get_attestation,
     list_balances,
 )

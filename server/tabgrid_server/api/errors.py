@@ -15,7 +15,7 @@ from tabgrid_models.connectors.base import InvalidInput
 from ..errors import BadRequest, GridError
 from ..ledger import InsufficientFunds
 from ..store import StoreUnavailable
-from .schemas import ErrorBody, ErrorDetail
+from .schemas.errors import ErrorBody, ErrorDetail
 
 log = structlog.get_logger("tabgrid.api")
 
@@ -65,10 +65,18 @@ async def on_store_unavailable(request: Request, error: Exception) -> Response:
     return error_response(503, message, "server_error", "store_unavailable", retry_after=10)
 
 
+#: Instead of Starlette's own two words.
+PLAIN = {
+    404: "Nothing is at this address. /openapi.json lists what there is.",
+    405: "This address does not take this method. /openapi.json says which it takes.",
+}
+
+
 async def on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"
-    response = error_response(error.status_code, error.detail, kind)
+    message = PLAIN.get(error.status_code, error.detail)
+    response = error_response(error.status_code, message, kind)
     response.headers.update(error.headers or {})
     return response
 

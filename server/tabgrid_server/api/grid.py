@@ -14,11 +14,14 @@ from starlette.responses import FileResponse, Response
 from ..errors import NotFound
 from ..services import Services, services
 from .operations import Operation, operation
-from .schemas import Grids, JobRow, Nodes, Stats, Wallet
+from .schemas.grid import Grids, Nodes, Stats, UnsupportedKinds
+from .schemas.jobs import JobRow
+from .schemas.wallets import Wallet
 from .streams import stream_of
 
 #: A name that is a hash never changes its content.
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
+ASK_AGAIN = {"Cache-Control": "no-cache"}
 #: People cannot follow more than a few changes a second; browsers should not have to.
 EVENTS_PAUSE_S = 0.25
 EVENTS_ROWS = 25
@@ -33,6 +36,17 @@ async def list_grids(request: Request) -> Grids:
 @operation("GET", "/api/nodes", tag="Grid", summary="Nodes that are connected", returns=Nodes)
 async def list_nodes(request: Request) -> Nodes:
     return Nodes(tuple(await services(request).views.nodes()))
+
+
+@operation(
+    "GET",
+    "/api/unsupported",
+    tag="Grid",
+    summary="Kinds of devices that cannot run a model, the most frequent first",
+    returns=UnsupportedKinds,
+)
+async def list_unsupported(request: Request) -> UnsupportedKinds:
+    return UnsupportedKinds(tuple(await services(request).views.unsupported()))
 
 
 @operation("GET", "/api/stats", tag="Grid", summary="Totals and the last hour", returns=Stats)
@@ -70,6 +84,24 @@ async def get_manifest(request: Request) -> Response:
         raise NotFound("No model of this grid has this digest.")
     body = msgspec.json.encode(manifest, order="sorted")
     return Response(body, headers=IMMUTABLE, media_type="application/json")
+
+
+@operation(
+    "GET",
+    "/api/models/{digest}/calibration",
+    tag="Grid",
+    summary="How far honest answers of a model lie apart: the thresholds of self-tests and audits",
+    returns=dict,
+    errors=(404,),
+)
+async def get_calibration(request: Request) -> Response:
+    library = services(request).library
+    manifest = library.catalogue.by_digest(request.path_params["digest"])
+    found = library.calibrations.get(manifest.id) if manifest else None
+    if found is None:
+        raise NotFound("Nobody has calibrated this model: its connector's thresholds hold.")
+    # It is made anew without a change of the digest, so browsers ask again.
+    return Response(found.encoded(), headers=ASK_AGAIN, media_type="application/json")
 
 
 @operation(
@@ -117,7 +149,8 @@ async def _events(at: Services) -> AsyncIterator[tuple[str, Any]]:
 async def _burst(changes: asyncio.Queue[JobRow]) -> list[JobRow]:
     """What changed within a moment of the first change, one row per job, oldest first."""
     try:
-        first = await asyncio.wait_for(changes.get(), TOTALS_S)
+        async with asyncio.timeout(TOTALS_S):
+            first = await changes.get()
     except TimeoutError:
         return []
     await asyncio.sleep(EVENTS_PAUSE_S)
@@ -139,5 +172,6 @@ def is_address(text: str) -> bool:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    list_grids, list_nodes, get_stats, get_wallet, get_manifest, get_weights, follow_grid,
+    list_grids, list_nodes, list_unsupported, get_stats, get_wallet, get_manifest,
+    get_calibration, get_weights, follow_grid,
 )  # fmt: skip

@@ -17,11 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tabgrid_models.connectors.base import InvalidInput
-from tabgrid_models.connectors.text_to_image import (
-    MAX_SEED,
-    TextToImageInput,
-    TextToImageOutput,
-)
+from tabgrid_models.drawing import MAX_SEED, TextToImageInput, TextToImageOutput
 
 from ..coordinator import Caller, Coordinator
 from ..coordinator.live import LiveJob, Outcome
@@ -32,8 +28,8 @@ from ..services import Services, services
 from ..store import ledger as stored_ledger
 from . import content
 from .operations import Operation, operation
-from .schemas import Request as Body
-from .schemas import Response as Answer
+from .schemas.base import Request as Body
+from .schemas.base import Response as Answer
 from .waiting import call_off, outcomes_of
 
 _encode = msgspec.json.Encoder().encode
@@ -67,6 +63,8 @@ class ImagesRequest(Body, frozen=True):
     public: bool = False
     #: Whether small pictures of how far it is may be made: its node's owner sees them.
     show_preview: bool = True
+    #: Whether each picture is held until one of the operator's references agrees.
+    checked: bool = False
 
 
 class Image(Answer, frozen=True, omit_defaults=True):
@@ -117,7 +115,7 @@ async def create_image(request: Request, body: ImagesRequest) -> Response:
     offer = _offer(at.coordinator, body.model)
     priced = [await _priced(offer, input) for input in _inputs(body)]
     at.coordinator.require_node(offer)
-    await _check_credit(at, caller, sum(each.price.total for each in priced))
+    await _check_credit(at, caller, sum(each.cost(body.checked).total for each in priced))
     jobs = await _submit(at.coordinator, caller, offer, priced, body)
     outcomes = await outcomes_of(request, at.coordinator, jobs)
     answer = _answer(request, body, jobs, outcomes)
@@ -143,7 +141,13 @@ async def _submit(
     try:
         for each in priced:
             job = await coordinator.submit(
-                caller, offer, each, public=body.public, show_preview=body.show_preview
+                caller,
+                offer,
+                each,
+                public=body.public,
+                show_preview=body.show_preview,
+                checked=body.checked,
+                interactive=True,
             )
             jobs.append(job)
     except BaseException:

@@ -15,14 +15,15 @@ from starlette.responses import Response
 
 from ..coordinator import previews
 from ..coordinator.live import LiveJob
-from ..errors import GridError, NotFound
+from ..errors import GridError, NoSuchJob, NotFound
 from ..services import Services, services
 from ..store import jobs as stored_jobs
 from ..store.records import Job as StoredJob
 from . import content
 from .operations import Operation, operation
-from .schemas import Address, Job, JobId, JobRequest, JobRow, Jobs, Preview
-from .schemas import Request as Body
+from .schemas.base import Address
+from .schemas.base import Request as Body
+from .schemas.jobs import Job, JobId, JobRequest, JobRow, Jobs, Preview
 from .streams import stream_of
 
 _encode = msgspec.json.Encoder().encode
@@ -57,11 +58,17 @@ async def submit_job(request: Request, body: JobRequest) -> Response:
     caller = await at.keys.required(request)
     offer = at.coordinator.offer_of(body.model)
     priced = await offer.price_in_time(offer.convert(body.input))
+    seconds = _wait(request)
     live = await at.coordinator.submit(
-        caller, offer, priced, public=body.public, show_preview=body.show_preview
+        caller,
+        offer,
+        priced,
+        public=body.public,
+        show_preview=body.show_preview,
+        checked=body.checked,
+        interactive=seconds > 0,
     )
     location = {"Location": f"/api/jobs/{live.id}"}
-    seconds = _wait(request)
     if seconds:
         await asyncio.wait({live.ended}, timeout=seconds)
     status = 200 if live.ended.done() else 202
@@ -120,7 +127,8 @@ async def get_job(request: Request) -> Job:
         return _job(row, {})
     input, output = await content.both_of(at, stored)
     image = None if output is None else content.image_path(at, stored)
-    return _job(row, stored.usage, input, output, image)
+    rerun = await content.rerun_of(at, stored)
+    return _job(row, stored.usage, input, output, image, rerun)
 
 
 @operation(
@@ -183,7 +191,7 @@ async def _changes(at: Services, row: JobRow, topics: list[str]) -> AsyncIterato
 async def _found(at: Services, id: str) -> tuple[JobRow, StoredJob]:
     stored = await at.store.read(stored_jobs.get, id)
     if stored is None:
-        raise NotFound("No job has this id. Ids begin with job_ and are case-sensitive.")
+        raise NoSuchJob()
     row = await at.views.job(id)
     assert row is not None
     return row, stored
@@ -195,12 +203,13 @@ def _job(
     input: msgspec.Struct | None = None,
     output: msgspec.Struct | None = None,
     image: str | None = None,
+    rerun: msgspec.Struct | None = None,
 ) -> Job:
-    given, answered = (
-        None if part is None else msgspec.to_builtins(part) for part in (input, output)
+    given, answered, again = (
+        None if part is None else msgspec.to_builtins(part) for part in (input, output, rerun)
     )
     facts = msgspec.structs.asdict(row)
-    return Job(**facts, usage=usage, input=given, output=answered, image=image)
+    return Job(**facts, usage=usage, input=given, output=answered, image=image, rerun=again)
 
 
 OPERATIONS: tuple[Operation, ...] = (

@@ -16,7 +16,7 @@ from ..store.records import Job as StoredJob
 from . import content
 from .blobs import Expires, Signature
 from .operations import Operation, operation
-from .schemas import Request as Body
+from .schemas.base import Request as Body
 
 #: A picture never changes; the hour bounds how long a cache outlives its expiry.
 MAX_AGE_S = 3_600

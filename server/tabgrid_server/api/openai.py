@@ -17,8 +17,8 @@ from tabgrid_models.connectors.embeddings import EmbeddingsInput, EmbeddingsOutp
 from ..errors import BadRequest, NotFound
 from ..services import services
 from .operations import Operation, operation
-from .schemas import Request as Body
-from .schemas import Response as Answer
+from .schemas.base import Request as Body
+from .schemas.base import Response as Answer
 from .waiting import output_of
 
 _encode = msgspec.json.Encoder().encode
@@ -37,6 +37,8 @@ class EmbeddingsRequest(Body, frozen=True):
     dimensions: Annotated[int, Meta(ge=1, le=8192)] | None = None
     #: Accepted and not kept.
     user: Annotated[str, Meta(max_length=256)] | None = None
+    #: Beyond OpenAI. Whether the answer is held until one of the operator's references agrees.
+    checked: bool = False
 
 
 class Embedding(Answer, frozen=True):
@@ -98,7 +100,7 @@ async def create_embedding(request: Request, body: EmbeddingsRequest) -> Respons
     except InvalidInput as error:
         raise BadRequest(str(error), "input") from error
     at.coordinator.require_node(offer)
-    job = await at.coordinator.submit(caller, offer, priced)
+    job = await at.coordinator.submit(caller, offer, priced, checked=body.checked, interactive=True)
     encoded = await output_of(request, at.coordinator, job)
     output = msgspec.msgpack.decode(encoded, type=EmbeddingsOutput)
     usage = msgspec.convert(priced.usage, EmbeddingsUsage)

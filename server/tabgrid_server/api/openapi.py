@@ -11,7 +11,7 @@ import msgspec
 
 from .. import __version__
 from .operations import Operation
-from .schemas import ErrorBody
+from .schemas.errors import ErrorBody
 
 _REF = "#/components/schemas/{name}"
 _SECURITY: dict[str, list[dict[str, list[str]]]] = {

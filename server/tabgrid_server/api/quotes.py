@@ -12,8 +12,8 @@ from starlette.requests import Request
 from ..auth import client_address
 from ..services import services
 from .operations import Operation, TooLarge, operation
-from .schemas import Quote
-from .schemas import Request as Body
+from .schemas.base import Request as Body
+from .schemas.jobs import Quote
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -54,6 +54,7 @@ async def create_quote(request: Request, body: QuoteRequest) -> Quote:
         unit=offer.connector.unit,
         usage=priced.usage,
         price=priced.price.total,
+        check=priced.check if coordinator.can_check(offer) else None,
         token=at.settings.chain.symbol,
         nodes=coordinator.scheduler.serving(offer.grid, offer.digest),
         waiting=coordinator.scheduler.waiting_for(offer.grid, offer.digest),

@@ -18,8 +18,8 @@ from ..services import Services, services
 from ..store.statements import Account, accounts_of_owner, accounts_of_wallet
 from .grid import is_address
 from .operations import Operation, operation
-from .schemas import Request as Body
-from .schemas import Statement
+from .schemas.base import Request as Body
+from .schemas.wallets import Statement
 
 #: More than the accounts of a wallet, so that a transfer is never cut in two; a page of 500
 #: lines is some 100 kB.

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import click
 import msgspec
+import uvloop
 from solders.account import Account
 from solders.keypair import Keypair
 from solders.litesvm import LiteSVM
@@ -69,14 +70,21 @@ def run(count: int, open_claims: int, database: str) -> list[Figure]:
         place = Path(folder)
         url = database or f"sqlite:///{place / 'tabgrid.db'}"
         with local_chain(place / "chain", SLOT_MS) as chain:
-            figures, sent = asyncio.run(_claims(chain, place, url, count, commits))
+            figures, sent = uvloop.run(_claims(chain, place, url, count, commits))
         bare = litesvm(place / "chain" / "chain.jsonl", sent)
         figures = [
             against(each, "bare LiteSVM, claims/s", bare) if each.unit == "claims/s" else each
             for each in figures
         ]
         with local_chain(place / "another", SLOT_MS) as chain:
-            return figures + asyncio.run(_restart(chain, place / "again", url, open_claims))
+            return figures + uvloop.run(_restart(chain, place / "again", url, open_claims))
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Who claims. The address is worked out before: the grid is what is measured."""
+
+    wallet: Keypair
+    address: str
 
 
 class Bench:
@@ -102,24 +110,26 @@ class Bench:
         future = asyncio.get_running_loop().create_future()
         return self._reached.setdefault((claim, state), future)
 
-    async def earn(self, wallets: Sequence[Keypair]) -> None:
+    async def earn(self, people: Sequence[Person]) -> None:
         """A token for each."""
 
-        async def one(wallet: Keypair) -> None:
-            claimable = ledger.claimable_of(str(wallet.pubkey()))
+        async def one(person: Person) -> None:
+            claimable = ledger.claimable_of(person.address)
             postings = (("system:grants:bench", -UNIT), (claimable, UNIT))
-            made = Transfer("release", str(wallet.pubkey()), "TGT", postings, time.time())
+            made = Transfer("release", person.address, "TGT", postings, time.time())
             await self.store.write(stored_ledger.post, made)
 
-        await _all(one(each) for each in wallets)
+        # The first opens the account that all of them share: to PostgreSQL several who make a
+        # row at once are in each other's way.
+        await one(people[0])
+        await _all(one(each) for each in people[1:])
 
-    async def claim(self, wallet: Keypair) -> tuple[Claim, float]:
+    async def claim(self, person: Person) -> tuple[Claim, float]:
         """Reserve and sign; the claim, and when the wallet's bytes were handed in."""
-        address = str(wallet.pubkey())
-        reserved = await self.service.reserve(address)
-        raw = sign(reserved.transaction or "", wallet)
+        reserved = await self.service.reserve(person.address)
+        raw = sign(reserved.transaction or "", person.wallet)
         at = time.perf_counter()
-        done = await self.service.sign(reserved.id, address, raw)
+        done = await self.service.sign(reserved.id, person.address, raw)
         if done.signed is None:
             raise click.ClickException(f"A claim was not co-signed: {done.error}")
         return done, at
@@ -136,18 +146,18 @@ async def _claims(
     chain: str, place: Path, database: str, count: int, commits: float
 ) -> tuple[list[Figure], list[bytes]]:
     async with _bench(chain, place, database) as bench:
-        alone, together = _wallets(count // 4), _wallets(count)
-        await _all(bench.rpc.airdrop(w.pubkey(), SOL) for w in (*alone, *together))
+        alone, together = _people(count // 4), _people(count)
+        await _all(bench.rpc.airdrop(p.wallet.pubkey(), SOL) for p in (*alone, *together))
         began = time.perf_counter()
         await bench.earn((*alone, *together))
         posted = 2 * (len(alone) + count) / (time.perf_counter() - began)
         following = asyncio.create_task(bench.service.run())
         waits = []
-        for wallet in alone:
-            done, at = await bench.claim(wallet)
+        for person in alone:
+            done, at = await bench.claim(person)
             waits.append(1000 * (await bench.when(done.id, "confirmed") - at))
         began = time.perf_counter()
-        made = await _all(bench.claim(wallet) for wallet in together)
+        made = await _all(bench.claim(person) for person in together)
         confirmed = max([await bench.when(done.id, "confirmed") for done, _ in made])
         final = max([await bench.when(done.id, "finalized") for done, _ in made])
         following.cancel()
@@ -217,10 +227,10 @@ def litesvm(journal: Path, sent: Sequence[bytes]) -> float:
 async def _restart(chain: str, place: Path, database: str, count: int) -> list[Figure]:
     """How long a start takes until it follows ``count`` claims that were open."""
     async with _bench(chain, place, database) as bench:
-        (wallet,) = _wallets(1)
-        await bench.rpc.airdrop(wallet.pubkey(), SOL)
-        await bench.earn([wallet])
-        done, _ = await bench.claim(wallet)
+        (person,) = _people(1)
+        await bench.rpc.airdrop(person.wallet.pubkey(), SOL)
+        await bench.earn([person])
+        done, _ = await bench.claim(person)
         await bench.store.write(_copies, done, count - 1)
         rpc, treasury = bench.rpc, bench.treasury
         began = time.perf_counter()
@@ -256,15 +266,15 @@ def _copies(connection: Connection, claim: Claim, count: int) -> None:
             )
             for place in places
         ]
-        connection.execute(insert(claims), [stored._claim_row(each) for each in made])
+        connection.execute(insert(claims), [stored.claim_row(each) for each in made])
         attempts = [
-            stored._attempt_row(each) | {"txid": each.txid, "signed": each.signed} for each in made
+            stored.attempt_row(each) | {"txid": each.txid, "signed": each.signed} for each in made
         ]
         connection.execute(insert(claim_attempts), attempts)
 
 
-def _wallets(count: int) -> list[Keypair]:
-    return [Keypair() for _ in range(count)]
+def _people(count: int) -> list[Person]:
+    return [Person(each, str(each.pubkey())) for each in (Keypair() for _ in range(count))]
 
 
 async def _all(work: Iterable[Awaitable[T]]) -> list[T]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -46,7 +46,8 @@ async def sign_in(url: str, wallet: Keypair, worker: Keypair | str, device: str)
 class RawNode:
     """One node's socket, message by message."""
 
-    def __init__(self, socket: ClientConnection, wallet: str, worker: Keypair) -> None:
+    def __init__(self, url: str, socket: ClientConnection, wallet: str, worker: Keypair) -> None:
+        self.url = url
         self.socket = socket
         self.wallet = wallet
         self.worker = worker
@@ -54,17 +55,23 @@ class RawNode:
 
     @classmethod
     async def open(
-        cls, url: str, token: str, wallet: Keypair, worker: Keypair, **headers: str
+        cls,
+        url: str,
+        token: str,
+        wallet: Keypair,
+        worker: Keypair,
+        subprotocols: Sequence[str] = (wire.SUBPROTOCOL,),
+        **headers: str,
     ) -> Self:
         parts = urlsplit(url)
         socket = await connect(
             f"ws://{parts.netloc}/ws/node",
-            subprotocols=[wire.SUBPROTOCOL],  # type: ignore[list-item]
+            subprotocols=subprotocols,  # type: ignore[arg-type]
             additional_headers={"Authorization": f"Bearer {token}", **headers},
             compression=None,
             max_size=wire.MAX_FRAME + 1024,
         )
-        return cls(socket, str(wallet.pubkey()), worker)
+        return cls(url, socket, str(wallet.pubkey()), worker)
 
     async def send(self, message: wire.FromNode) -> None:
         await self.socket.send(self.connection.send(message))
@@ -77,26 +84,41 @@ class RawNode:
     async def join(
         self, *grids: str, device: str, ready: bool = True, device_class: str = "cpu:bench"
     ) -> wire.Welcome:
-        """Hello, and Ready for everything that is offered."""
+        """Hello, and Ready for the first variant of everything that is offered."""
         await self.send(hello(device, grids, device_class))
         welcome = await self.receive()
         assert isinstance(welcome, wire.Welcome), welcome
         if ready:
-            models = tuple(
-                wire.LoadedModel(model.digest, "none", "none", 1e6) for model in welcome.models
-            )
-            await self.send(wire.Ready(models))
+            models = [await first_variant(self.url, model.digest) for model in welcome.models]
+            await self.send(wire.Ready(tuple(models)))
         return welcome
 
-    def result(self, assign: wire.Assign, output: bytes) -> wire.Result:
+    def result(
+        self, assign: wire.Assign, output: bytes, root: bytes | None = None, trace: bytes = b""
+    ) -> wire.Result:
         """``output`` as the signed answer to ``assign``."""
         nonce = os.urandom(16)
-        message = result_message(assign.job, self.wallet, nonce, output_digest(output))
+        message = result_message(assign.job, self.wallet, nonce, output_digest(output), root)
         signature = bytes(self.worker.sign_message(message))
-        return wire.Result(assign.lease, assign.job, output, nonce, signature, 0)
+        lease, job = assign.lease, assign.job
+        return wire.Result(lease, job, output, nonce, signature, 0, root=root, trace=trace)
 
     async def close(self) -> None:
         await self.socket.close()
+
+
+#: By digest: a thousand nodes of one process ask once.
+_VARIANTS: dict[str, wire.LoadedModel] = {}
+
+
+async def first_variant(url: str, digest: str) -> wire.LoadedModel:
+    """What a node says that holds the model's first variant, and is fast."""
+    if digest not in _VARIANTS:
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            manifest = (await client.get(f"/api/models/{digest}")).raise_for_status().json()
+        first = manifest["variants"][0]
+        _VARIANTS[digest] = wire.LoadedModel(digest, first["id"], first["dtype"], 1e6)
+    return _VARIANTS[digest]
 
 
 def hello(device: str, grids: tuple[str, ...], device_class: str = "cpu:bench") -> wire.Hello:

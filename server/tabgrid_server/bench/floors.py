@@ -14,6 +14,8 @@ from pathlib import Path
 import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
+from .memory import resident
+
 ECHO = """
 import socket, sys, uvicorn
 async def app(scope, receive, send):
@@ -46,14 +48,12 @@ def websocket_echo(seconds: float) -> float:
 
 def idle_socket(count: int) -> float:
     """Bytes that a bare uvicorn process holds per idle WebSocket."""
-    from .sockets import memory
-
     command = [sys.executable, "-c", ECHO]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline())
-            return uvloop.run(_idle(port, count, lambda: memory(server.pid)))
+            return uvloop.run(_idle(port, count, lambda: resident(server.pid)))
         finally:
             server.terminate()
 

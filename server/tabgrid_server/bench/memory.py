@@ -1,13 +1,15 @@
-"""The most memory that a browser's processes ever held (Linux)."""
+"""Memory of processes, those of a browser among them (Linux)."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
-from playwright.sync_api import BrowserContext
+
+if TYPE_CHECKING:  # not every bench has a browser
+    from playwright.sync_api import BrowserContext
 
 
 class Peak(NamedTuple):
@@ -34,9 +36,18 @@ def peak(context: BrowserContext) -> Peak:
 
 def high_water(pid: int) -> int:
     """Bytes that a process had resident at its peak."""
+    return _status(pid, "VmHWM")
+
+
+def resident(pid: int) -> int:
+    """Bytes that a process has resident now."""
+    return _status(pid, "VmRSS")
+
+
+def _status(pid: int, line: str) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError as error:
         raise click.ClickException("This bench reads /proc and so needs Linux.") from error
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    found = re.search(rf"{line}:\s+(\d+) kB", status)
     return int(found[1]) * 1024 if found else 0

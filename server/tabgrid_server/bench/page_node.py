@@ -84,15 +84,23 @@ class PageNode:
         taken = turn(self._page, "node", None, self.assign(input))
         return taken._replace(answer=self.output(taken.answer))
 
+    def traced(self, input: msgspec.Struct) -> tuple[bytes, bytes]:
+        """The output, and what lay between the steps to it."""
+        result = self.result(turn(self._page, "node", None, self.assign(input)).answer)
+        return result.output, result.trace
+
     def received(self, frame: str) -> Any:
         return self._connection.receive(base64.b64decode(frame))
 
     def output(self, answer: bytes) -> bytes:
         """What a Result's frame holds. Raises ClickException for a Failed."""
+        return self.result(answer).output
+
+    def result(self, answer: bytes) -> m.Result:
         result: Any = self._connection.receive(answer)
         if not isinstance(result, m.Result):
             raise click.ClickException(f"The tab failed: {result}")
-        return result.output
+        return result
 
     def _frame(self, message: m.ToNode) -> str:
         return base64.b64encode(self._connection.send(message)).decode()

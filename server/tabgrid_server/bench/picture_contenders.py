@@ -16,7 +16,8 @@ import msgspec
 from playwright.sync_api import Page
 
 from tabgrid_models import png
-from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageOutput
+from tabgrid_models.connectors.text_to_image import TextToImage
+from tabgrid_models.drawing import TextToImageOutput
 from tabgrid_models.manifest import Manifest, Variant
 
 from ..library import Library

@@ -76,11 +76,15 @@ def memory_figure(setup: Setup, ours: Peak, plain: Peak, empty: Peak) -> Figure:
     return against(figure, f"{PLAIN}, MiB", mib(plain))
 
 
-def read_figures(setup: Setup, ours: ReadBack, plain: ReadBack) -> list[Figure]:
-    """``setup.previews`` are in the picture's figure."""
+def read_figures(setup: Setup, ours: ReadBack, plain: ReadBack, latents: int) -> list[Figure]:
+    """``setup.previews`` are in the picture's figure.
+
+    Each step's ``latents`` (bytes) are read too, all together when the picture is there: the
+    node signs them, and whoever has no grid signs nothing.
+    """
     each = Figure(
-        "pictures", f"{setup.name}: read back for each step", ours.step, "B",
-        aim="0", note=f"plain: {plain.step:,} B",
+        "pictures", f"{setup.name}: read back for each step", ours.step - latents, "B",
+        aim="0", note=f"and {latents:,} B that are signed, after the last; plain: {plain.step:,} B",
     )  # fmt: skip
     whole = Figure(
         "pictures", f"{setup.name}, {setup.steps} steps: read back in all", _all(setup, ours), "B",

@@ -20,7 +20,7 @@ import msgspec
 from solders.keypair import Keypair
 
 from tabgrid_models.catalogue import choose_variant
-from tabgrid_models.connectors.text_to_image import TextToImageInput
+from tabgrid_models.drawing import TextToImageInput
 
 from .client import job_body
 from .picture_contenders import Plain

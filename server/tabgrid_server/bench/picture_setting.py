@@ -12,7 +12,8 @@ import click
 import msgspec
 from playwright.sync_api import BrowserContext, Page, Playwright
 
-from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
+from tabgrid_models.connectors.text_to_image import TextToImage
+from tabgrid_models.drawing import TextToImageInput
 from tabgrid_models.manifest import Manifest
 
 from ..library import Library, LibraryError, open_library

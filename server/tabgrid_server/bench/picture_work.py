@@ -13,15 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from tabgrid_models.connectors.text_to_image import (
-    Drawing,
-    TextToImageConfig,
-    TextToImageInput,
-    drawing,
-    is_shown,
-    sides,
-)
+from tabgrid_models.connectors.text_to_image import is_shown
 from tabgrid_models.diffusion import plan
+from tabgrid_models.drawing import Drawing, TextToImageConfig, TextToImageInput, drawing, sides
 from tabgrid_models.manifest import Manifest
 from tabgrid_models.noise import gaussians
 

@@ -9,6 +9,7 @@ Text encoder, steps with their guidance, previews and decoder are in all.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,8 +17,9 @@ from pathlib import Path
 import msgspec
 from playwright.sync_api import Page, sync_playwright
 
-from tabgrid_models.connectors.text_to_image import TextToImageInput, drawing
+from tabgrid_models.drawing import TextToImageInput, drawing
 from tabgrid_models.manifest import Variant
+from tabgrid_models.sampler import shape
 
 from . import chromium
 from .memory import Peak, peak
@@ -96,7 +98,8 @@ class InTheTab:
             }
             figures = time_figures(setup, self._costs(draws, variant))
             if self._backend == "webgpu" and config.max_steps >= max(READ_STEPS):
-                figures += read_figures(setup, *map(self._read, (draws["node"], draws["plain"])))
+                ours, theirs = self._read(draws["node"]), self._read(draws["plain"])
+                figures += read_figures(setup, ours, theirs, self._latents())
         return figures
 
     def _costs(self, draws: Mapping[str, Draw], variant: Variant) -> dict[str, Cost]:
@@ -121,6 +124,10 @@ class InTheTab:
     def _read(self, draw: Draw) -> ReadBack:
         asked = {n: msgspec.structs.replace(self._asked, steps=n) for n in READ_STEPS}
         return read_back({steps: draw(one).read for steps, one in asked.items()})
+
+    def _latents(self) -> int:
+        """Bytes of one step's."""
+        return 4 * math.prod(shape(self._config, drawing(self._asked, self._config)))
 
     def _peak_of_plain(self, variant: Variant, threads: int) -> Peak:
         bench = self._bench

@@ -89,9 +89,17 @@ def program(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def swarm(url: str, count: int) -> Iterator[None]:
-    """``count`` joined nodes in one process."""
-    command = [sys.executable, "-m", "tabgrid_server.bench.swarm", url, "bench", str(count)]
+def swarm(url: str, count: int, *secret: str) -> Iterator[None]:
+    """``count`` joined nodes in one process; with a wallet of their own, or each with one."""
+    command = [
+        sys.executable,
+        "-m",
+        "tabgrid_server.bench.swarm",
+        url,
+        "bench",
+        str(count),
+        *secret,
+    ]
     with program(command) as process:
         assert process.stdout is not None
         if not process.stdout.readline():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import resource
 import time
-from pathlib import Path
 
 import click
 import httpx
 
 from . import floors
+from .memory import resident
 from .programs import coordinator, swarm
 from .report import Figure, against
 
@@ -30,9 +29,9 @@ def run(counts: tuple[int, ...]) -> list[Figure]:
 
 def _measure(count: int, floor: float) -> list[Figure]:
     with coordinator() as (url, pid):
-        empty = memory(pid)
+        empty = resident(pid)
         with swarm(url, count):
-            full = memory(pid)
+            full = resident(pid)
             time.sleep(IDLE_S)
             left = len(httpx.get(f"{url}/api/nodes", timeout=60).json()["nodes"])
     each = (full - empty) / count
@@ -42,16 +41,6 @@ def _measure(count: int, floor: float) -> list[Figure]:
     )
     dropped = Figure("sockets", f"{name}: dropped in {IDLE_S} s", count - left, "nodes", aim="0")
     return [against(per_node, "bare uvicorn socket, KiB", floor / 1024), dropped]
-
-
-def memory(pid: int) -> int:
-    """Resident bytes (Linux)."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError as error:
-        raise click.ClickException("This bench reads /proc and so needs Linux.") from error
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    return int(found[1]) * 1024 if found else 0
 
 
 def _raise_file_limit(needed: int) -> None:

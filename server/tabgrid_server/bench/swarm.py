@@ -1,7 +1,8 @@
-"""``python -m tabgrid_server.bench.swarm URL COUNT``: nodes that answer at once.
+"""``python -m tabgrid_server.bench.swarm URL GRID COUNT [SECRET]``: nodes that answer at once.
 
 They echo, so that all the time between submit and answer is the grid's own. Each has a
-wallet, a signed-in session and a real socket; every result is signed.
+wallet, a signed-in session and a real socket; every result is signed. SECRET is a wallet of
+theirs all, in base58.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from .client import RawNode, sign_in
 JOINING = 16
 
 
-async def serve(url: str, grid: str, number: int, joined: asyncio.Semaphore) -> RawNode:
-    wallet, worker, device = Keypair(), Keypair(), f"bench-device-{number}"
+async def serve(
+    url: str, grid: str, number: int, joined: asyncio.Semaphore, secret: str
+) -> RawNode:
+    wallet = Keypair.from_base58_string(secret) if secret else Keypair()
+    worker, device = Keypair(), f"bench-device-{number}"
     async with joined:
         token = await sign_in(url, wallet, worker, device)
         node = await RawNode.open(url, token, wallet, worker)
@@ -41,9 +45,9 @@ async def answer(node: RawNode) -> None:
                 await node.send(node.result(message, message.input))
 
 
-async def main(url: str, grid: str, count: int) -> None:
+async def main(url: str, grid: str, count: int, secret: str = "") -> None:
     joined = asyncio.Semaphore(JOINING)
-    nodes = await asyncio.gather(*(serve(url, grid, n, joined) for n in range(count)))
+    nodes = await asyncio.gather(*(serve(url, grid, n, joined, secret) for n in range(count)))
     sys.stdout.write(msgspec.json.encode({"joined": len(nodes)}).decode() + "\n")
     sys.stdout.flush()
     await asyncio.gather(*(answer(node) for node in nodes))
@@ -51,4 +55,4 @@ async def main(url: str, grid: str, count: int) -> None:
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+        uvloop.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:]))

@@ -25,6 +25,8 @@ from .tickets import Signer
 
 #: A node that lost its connection may come again before we notice that the old one is dead.
 PER_LEASE = 2
+#: What one lease may send: its output, and what lay between the steps to it.
+KEPT_PER_LEASE = 2
 
 
 class LeaseOver(GridError):
@@ -64,14 +66,17 @@ class Uploads:
         self._folder = incoming
         self._running: Counter[str] = Counter()
         #: What each lease has sent.
-        self._sent: dict[str, Blob] = {}
+        self._sent: dict[str, tuple[Blob, ...]] = {}
+        #: Digests of what was sent and will be nobody's.
+        self._left: list[str] = []
         #: Digests of accepted answers that are not booked yet.
         self._booking: Counter[str] = Counter()
         self.holds: Callable[[str], bool] = lambda lease: False
 
     def __contains__(self, digest: object) -> bool:
         """Whether an answer that is under way has this blob."""
-        return digest in self._booking or any(b.digest == digest for b in self._sent.values())
+        sent = (blob for blobs in self._sent.values() for blob in blobs)
+        return digest in self._booking or any(blob.digest == digest for blob in sent)
 
     def address(self, lease: str, seconds: float) -> str:
         """Where the holder of ``lease`` may ``PUT`` its output, ``{digest}`` filled in by it."""
@@ -89,7 +94,7 @@ class Uploads:
     async def receive(
         self, lease: str, digest: str, announced: int, chunks: AsyncIterator[bytes]
     ) -> None:
-        """Keep what comes as the one output of ``lease``. Again with the same bytes: nothing."""
+        """Keep what comes from ``lease``. Again with the same bytes: nothing."""
         self._check_size(announced)
         with self._place(lease):
             try:
@@ -120,10 +125,18 @@ class Uploads:
     async def _keep(self, lease: str, blob: Blob, part: Part) -> None:
         if not self.holds(lease):
             raise LeaseOver("The lease ended while its output was on the way.")
-        if self._sent.get(lease, blob) != blob:
-            raise UploadTaken("This lease has sent another output already.")
+        if not self._may_send(lease, blob):
+            raise UploadTaken("This lease has sent all that belongs to an answer already.")
         await self._keeper.add(blob.digest, blob.size, part.path)
-        self._sent[lease] = blob
+        if not self._may_send(lease, blob):
+            self._left.append(blob.digest)
+            raise UploadTaken("This lease has sent all that belongs to an answer already.")
+        if blob not in self._sent.get(lease, ()):
+            self._sent[lease] = (*self._sent.get(lease, ()), blob)
+
+    def _may_send(self, lease: str, blob: Blob) -> bool:
+        sent = self._sent.get(lease, ())
+        return blob in sent or len(sent) < KEPT_PER_LEASE
 
     @contextmanager
     def _place(self, lease: str) -> Iterator[None]:
@@ -142,14 +155,23 @@ class Uploads:
     async def output_of(self, lease: str, blob: Blob) -> bytes:
         """The bytes that ``lease`` uploaded. Raises ``InvalidOutput`` if they are not ``blob``,
         ``BlobsUnavailable`` and ``BlobDamaged`` if they cannot be read."""
-        if self._sent.get(lease) != blob:
+        if blob not in self._sent.get(lease, ()):
             raise InvalidOutput("it names a blob that was not uploaded for this job")
         return await self._keeper.get(blob.digest)
 
-    def accepted(self, lease: str) -> None:
-        """The lease has its answer; its blob is nobody's orphan until that is ``booked``."""
-        if blob := self._sent.pop(lease, None):
-            self._booking[blob.digest] += 1
+    async def kept(self, digest: str) -> bytes:
+        """The bytes of an answer that was booked. Raises as ``output_of``."""
+        return await self._keeper.get(digest)
+
+    def accepted(self, lease: str, output: Blob | None) -> None:
+        """The lease has its answer; ``output`` is nobody's orphan until that is ``booked``.
+
+        What else it sent was looked at, and is of no use any more.
+        """
+        sent = self._sent.pop(lease, ())
+        self._left += [blob.digest for blob in sent if blob != output]
+        if output is not None:
+            self._booking[output.digest] += 1
 
     def booked(self, digest: str) -> None:
         self._booking[digest] -= 1
@@ -159,6 +181,7 @@ class Uploads:
     async def sweep(self, limit: int) -> int:
         """Let go of what no job needs; how many blobs were looked at."""
         over = [lease for lease in self._sent if not self.holds(lease)]
-        left = [self._sent.pop(lease).digest for lease in over]
+        left = [blob.digest for lease in over for blob in self._sent.pop(lease)]
+        left, self._left = left + self._left, []
         await self._keeper.hasten(left)
         return await self._keeper.sweep(self, limit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
@@ -17,12 +17,7 @@ import msgspec
 from tabgrid_models import png
 from tabgrid_models.connectors.classify import ClassifyOutput
 from tabgrid_models.connectors.embeddings import EmbeddingsOutput
-from tabgrid_models.connectors.text_to_image import (
-    TextToImageConfig,
-    TextToImageInput,
-    TextToImageOutput,
-    drawing,
-)
+from tabgrid_models.drawing import TextToImageConfig, TextToImageInput, TextToImageOutput, drawing
 from tabgrid_models.manifest import Manifest
 
 #: The honest model, answering whatever input the cheat prefers.
@@ -189,6 +184,12 @@ def _levels_off_by(levels: float) -> Forge:
         return _passed_off(case, bytes(min(255, max(0, level)) for level in moved))
 
     return forge
+
+
+def stretched(states: Sequence[bytes], count: int) -> tuple[bytes, ...]:
+    """``count`` states for an answer that has others: of too few, some are shown twice."""
+    shown = (states[at * len(states) // count] for at in range(count - 1))
+    return (*shown, states[-1])
 
 
 def _pixels(output: TextToImageOutput) -> bytes:

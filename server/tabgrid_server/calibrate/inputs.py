@@ -12,7 +12,7 @@ import msgspec
 from tabgrid_models import catalogue
 from tabgrid_models.connectors.classify import ClassifyInput
 from tabgrid_models.connectors.embeddings import EmbeddingsInput
-from tabgrid_models.connectors.text_to_image import TextToImageInput
+from tabgrid_models.drawing import TextToImageInput
 from tabgrid_models.manifest import Manifest
 
 from ..export import corpus

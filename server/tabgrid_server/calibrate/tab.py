@@ -15,6 +15,7 @@ from tabgrid_models import catalogue
 from tabgrid_models.manifest import Manifest
 
 from ..library import MANIFEST
+from .steps import Answer
 
 
 def answers(
@@ -23,7 +24,7 @@ def answers(
     backend: str,
     inputs: Sequence[Any],
     seconds: float,
-) -> tuple[str, list[Any]]:
+) -> tuple[str, list[Answer]]:
     """The device, and the answers to as many of the first ``inputs`` as fit ``seconds``.
 
     ``alone`` is a model of one variant, whose files lie in ``files``.
@@ -55,9 +56,10 @@ def answers(
             for input in inputs:
                 if time.monotonic() > end:
                     break
-                output = msgspec.msgpack.decode(node.turn(input).answer, type=connector.Output)
+                packed, trace = node.traced(input)
+                output = msgspec.msgpack.decode(packed, type=connector.Output)
                 connector.check(input, output, alone)
-                found.append(output)
+                found.append(Answer(output, trace))
             browser = context.browser
             return f"Chromium {browser.version if browser else ''}, {backend}", found
 

@@ -1,4 +1,4 @@
-"""The grid's signed statements: one of a few seconds ago is given again."""
+"""The grid's signed statements: one of ``chain.statement_s`` ago is given again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..api.schemas import Attestation, Balance, Balances
+from ..api.schemas.attestation import Attestation, Balance, Balances
 from ..proofs import statement as statements
 from ..proofs.epoch import GENESIS
 from ..proofs.statement import Statement
@@ -21,8 +21,6 @@ from .refusals import ChainUnavailable
 from .rpc import Rpc, RpcError
 from .treasury import Treasury
 
-#: A statement reads every balance; whoever asks more often gets the same one.
-FRESH_S = 5.0
 #: Statements whose balances can still be fetched, for auditors who are slow.
 KEPT = 8
 
@@ -57,7 +55,8 @@ class Attesting:
         """Raises ``ChainUnavailable``, ``SignerUnavailable``."""
         async with self._making:
             newest = next(reversed(self._made.values()), None)
-            if newest is None or self._clock() - newest.at >= FRESH_S:
+            keep_s = self._settings.chain.statement_s
+            if newest is None or self._clock() - newest.at >= keep_s:
                 newest = await self._make()
                 self._made[newest.attestation.signature] = newest
                 while len(self._made) > KEPT:
@@ -103,6 +102,8 @@ class Attesting:
             balances=await asyncio.to_thread(statements.balances_top, found.balances),
             epoch=final.number if final else 0,
             root=final.root if final else GENESIS.hex(),
+            corrections=found.corrections.count,
+            corrected=found.corrections.hash.hex(),
         )
         text = statements.text_of(statement)
         signature = await treasury.hot.sign(statements.to_sign(text))

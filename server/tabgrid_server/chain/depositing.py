@@ -13,7 +13,7 @@ from solders.pubkey import Pubkey
 
 from tabgrid_wire.ids import RANDOM, new_id
 
-from ..api.schemas import Arrival, Deposit, Deposits, DepositState, Refundable
+from ..api.schemas.deposits import Arrival, Deposit, Deposits, DepositState, Refundable
 from ..settings import Chain
 from ..store import Store
 from ..store import deposits as stored

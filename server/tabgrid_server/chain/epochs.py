@@ -2,12 +2,13 @@
 
 The order that keeps the chain of roots from forking: what an epoch holds is committed, then the
 chain is asked whether it is the next one there, then the signed bytes are committed, and only
-then sent. So a process that dies anywhere goes on with the same memo; and since the same
-receipts always give the same memo, a second transaction with it would say nothing else.
+then sent. So a process that dies anywhere goes on with the same memo; and since the same receipts
+and corrections always give the same memo, a second transaction with it would say nothing else.
 
 Books that were restored from a backup lack epochs that the chain has. Each is found again by
 the receipts: there is one number of them that gives as many leaves as the memo says, and then
-the root agrees, or these are not the receipts that were published. Then nothing more is.
+the root agrees for one of the corrections, or these are not the receipts and corrections that
+were published. Then nothing more is.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from collections.abc import Callable
 
 import structlog
 
-from ..proofs.epoch import GENESIS
+from ..proofs.epoch import GENESIS, Earned
 from ..settings import Chain
-from ..store import Conflict, Store, StoreUnavailable
+from ..store import Conflict, Store, StoreUnavailable, epoch_drafts
+from ..store import corrections as stored_corrections
 from ..store import epochs as stored
-from ..store.epochs import Draft, Epoch
+from ..store.epochs import Epoch, Pending
 from . import memos
 from .marks import FEE
 from .memos import Published
@@ -84,8 +86,6 @@ class Epochs:
             if not await self._due():
                 return False
             latest = await self._close(latest)
-        if latest is None:
-            return False
         if latest.signed is not None:
             await self._follow(latest)
             return True
@@ -94,28 +94,32 @@ class Epochs:
     # --- closing ---------------------------------------------------------------------------
 
     async def _due(self) -> bool:
-        """Whether the oldest receipt is of a period that has ended, or enough are waiting."""
-        waiting = await self._store.read(stored.oldest_pending)
-        if waiting is None:
-            return False
-        number, oldest = waiting
+        """Whether the oldest receipt or correction is of a period that has ended, or enough
+        receipts are waiting."""
+        number, settled = await self._store.read(stored.oldest_pending) or (0, None)
+        corrected = await self._store.read(stored.oldest_correction)
         period = self._settings.epoch_s
-        return number >= stored.MOST or oldest // period < self._clock() // period
+        now = self._clock() // period
+        over = (at is not None and at // period < now for at in (settled, corrected))
+        return number >= stored.MOST or any(over)
 
-    async def _close(self, latest: Epoch | None) -> Epoch | None:
-        draft = await self._draft(latest)
-        if draft is None:
-            return None
+    async def _close(self, latest: Epoch | None) -> Epoch:
+        waiting, earned = await self._waiting(latest)
+        # Corrections are only ever added: one that comes meanwhile is of the next epoch.
+        head = await self._store.read(stored_corrections.head)
+        # Some hundred thousand hashes: jobs need not wait for them.
+        draft = await asyncio.to_thread(
+            epoch_drafts.draft, latest, earned, waiting, head, self._clock()
+        )
         await self._store.write(stored.close, draft)
         epoch = draft.epoch
         log.info("epoch closed", epoch=epoch.number, receipts=epoch.receipts, root=epoch.root)
         return epoch
 
-    async def _draft(self, latest: Epoch | None, count: int | None = None) -> Draft | None:
+    async def _waiting(self, latest: Epoch | None) -> tuple[list[Pending], list[Earned]]:
+        """Receipts that are in no epoch, and what had been earned before them."""
         waiting = await self._store.read(stored.pending)
-        earned = await self._store.read(stored.earned, latest.number if latest else 0)
-        # Some hundred thousand hashes: jobs need not wait for them.
-        return await asyncio.to_thread(stored.draft, latest, earned, waiting, self._clock(), count)
+        return waiting, await self._store.read(stored.earned, latest.number if latest else 0)
 
     # --- publishing ------------------------------------------------------------------------
 
@@ -220,12 +224,17 @@ class Epochs:
                 return
 
     async def _adopt(self, latest: Epoch | None, found: Published) -> Epoch | None:
-        draft = await self._draft(latest, found.memo.count)
-        if draft is None or draft.epoch.memo != found.memo:
+        waiting, earned = await self._waiting(latest)
+        since = (latest.corrections if latest else 0) or 0
+        heads = await self._store.read(stored_corrections.heads, since)
+        draft = await asyncio.to_thread(
+            epoch_drafts.draft_of, found.memo, latest, earned, waiting, heads, self._clock()
+        )
+        if draft is None:
             self._refuse(
-                f"The chain has epoch {found.memo.epoch} with other receipts than these books. "
-                "They were restored from a backup that lacks some. Nothing more is published, "
-                "so that the chain of roots does not fork."
+                f"The chain has epoch {found.memo.epoch} with other receipts or corrections than "
+                "these books. They were restored from a backup that lacks some. Nothing more is "
+                "published, so that the chain of roots does not fork."
             )
             return None
         await self._store.write(stored.close, draft)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from solders.transaction import VersionedTransaction
 
 from ..store import Store, StoreUnavailable
 from ..store import claims as stored
+from ..store import claims_together as together
 from . import claims as c
 from .claims import Claim, Event, Instruction
 from .explain import ANOTHERS_FAULT, at_fault, explain
@@ -39,6 +41,8 @@ RETRY_S = 2.0
 PARALLEL = 16
 #: Between two looks at what can wait, and for marks whose rent can go back.
 SWEEP_S = 60.0
+#: Claims decided in one turn of the loop, and commits that wait for each other's.
+TOGETHER = 256
 
 
 class Follower:
@@ -64,6 +68,10 @@ class Follower:
         self._changed = changed
         self._swept_at = 0.0
         self._open: dict[str, Claim] = {}
+        #: The open claim of each wallet: it has at most one.
+        self._of_wallet: dict[str, str] = {}
+        #: What came since the last look, and is not kept waiting for a look at all.
+        self._fresh: set[str] = set()
         #: Co-signed before this process knew of them, and the chain not asked about them yet.
         self._unmet: set[str] = set()
         #: One change at a time for each claim; in the store a compare-and-set backs it.
@@ -76,18 +84,10 @@ class Follower:
 
     def unsigned(self, wallet: str) -> Claim | None:
         """The claim of ``wallet`` that awaits its signature and still can be signed."""
-        now = self._clock()
-        return next(
-            (
-                claim
-                for claim in self._open.values()
-                if claim.wallet == wallet
-                and claim.state == "reserved"
-                and not claim.pushed
-                and now < claim.expires_at
-            ),
-            None,
-        )
+        claim = self._open.get(self._of_wallet.get(wallet, ""))
+        if claim is None or claim.state != "reserved" or claim.pushed:
+            return None
+        return claim if self._clock() < claim.expires_at else None
 
     def waiting(self) -> list[Claim]:
         """Payouts that the grid is to push and has not signed yet, oldest first."""
@@ -97,18 +97,24 @@ class Follower:
     def take(self, claim: Claim) -> None:
         """Follow ``claim`` too: it is new, or another process of this grid made it."""
         if not claim.over and claim.id not in self._open:
-            self._open[claim.id] = claim
-            self._unmet |= {claim.id} if claim.txid else set()
-        self.wake()
+            self._add(claim)
+        self.wake(claim.id)
 
-    def wake(self) -> None:
-        """There is something to do now."""
+    def _add(self, claim: Claim) -> None:
+        self._set(claim)
+        if claim.txid:
+            self._unmet.add(claim.id)
+
+    def wake(self, claim_id: str) -> None:
+        """There is something to do for this claim, now."""
+        self._fresh.add(claim_id)
         self._wake.set()
 
     async def resume(self) -> int:
         """Take up all open claims from the store; how many there are."""
         for claim in await self._store.read(stored.open_claims):
-            self.take(claim)
+            if claim.id not in self._open:
+                self._add(claim)
         return len(self._open)
 
     async def meet(self) -> None:
@@ -125,56 +131,101 @@ class Follower:
 
     async def run(self, step: Callable[[], Awaitable[None]]) -> None:
         """Resume open claims and follow all of them, for ever; ``step`` is one look."""
+
+        async def look() -> None:
+            await step()
+            await self.keep_house()
+
         await self.resume()
+        loop = asyncio.get_running_loop()
         while True:
-            self._wake.clear()
-            wait = POLL_S if self._open else SWEEP_S
+            began = loop.time()
+            # However many are open, half of the time is left for everything else.
+            wait = await self._try(look) or max(POLL_S, loop.time() - began)
+            await self._meanwhile(wait if self._open else SWEEP_S)
+
+    async def _meanwhile(self, wait: float) -> None:
+        """Until the next look at all; what is new is not kept waiting for it."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait
+        while (left := end - loop.time()) > 0:
             try:
-                await step()
-                await self.keep_house()
-            except (RpcError, StoreUnavailable, ChainUnavailable) as error:
-                log.warning("claims wait", open=len(self._open), why=str(error))
-                wait = RETRY_S if self._open else SWEEP_S
-            try:
-                async with asyncio.timeout(wait):
+                async with asyncio.timeout(left):
                     await self._wake.wait()
             except TimeoutError:
-                pass  # time for the next look
+                return
+            self._wake.clear()
+            fresh, self._fresh = self._fresh, set()
+            pause = await self._try(partial(self._look, fresh))
+            end = min(end, loop.time() + (pause or POLL_S))
+            if pause:
+                await asyncio.sleep(pause)
+
+    async def _try(self, work: Callable[[], Awaitable[None]]) -> float:
+        """Seconds to wait because it could not be done; 0 if it was."""
+        try:
+            await work()
+        except (RpcError, StoreUnavailable, ChainUnavailable) as error:
+            log.warning("claims wait", open=len(self._open), why=str(error))
+            return RETRY_S
+        return 0.0
 
     async def step(self) -> None:
         """One look at the chain for all open claims. Raises ``RpcError``,
         ``StoreUnavailable``; the next step goes on from there."""
+        self._fresh.clear()
         await self.meet()
-        ticked = await self._handle_all((id, c.Ticked()) for id in list(self._open))
-        await self._broadcast_all(_only(ticked, c.Broadcast))
-        told = await self._ask(_only(ticked, c.CheckStatus), search=False)
-        await self._compare(told)
+        await self._look(list(self._open))
         if not self._open:
             return
         height = await self._rpc.height()
         seen = c.HeightSeen(height.height, height.slot)
-        passed = await self._handle_all((id, seen) for id in list(self._open))
+        passed = await self._handle_all(
+            (claim.id, seen)
+            for claim in list(self._open.values())
+            if claim.last_valid_height < height.height  # to the others it means nothing
+        )
         await self._compare(await self._ask(_only(passed, c.SearchHistory), search=True))
+
+    async def _look(self, claim_ids: Iterable[str]) -> None:
+        """Send what is to be sent of these, and ask what has become of them."""
+        now = self._clock()
+        found = [claim for id in claim_ids if (claim := self._open.get(id)) is not None]
+        due = [claim for claim in found if claim.txid or now >= claim.expires_at]
+        ticked = await self._handle_all((claim.id, c.Ticked()) for claim in due)
+        await self._broadcast_all(_only(ticked, c.Broadcast))
+        await self._compare(await self._ask(_only(ticked, c.CheckStatus), search=False))
 
     async def keep_house(self) -> None:
         """What can wait: whether claims are paused, and rent that goes back."""
         await self._gate.look()
         if self._clock() - self._swept_at >= SWEEP_S:
+            await self._adopt()
             await self._marks.sweep()
             self._swept_at = self._clock()
 
+    async def _adopt(self) -> None:
+        """Follow what another process made and may have left, such as a command that died."""
+        for claim_id in await self._store.read(stored.open_ids, self._clock() - SWEEP_S):
+            if claim_id not in self._open:
+                found = await self._store.read(stored.get, claim_id)
+                if found is not None:
+                    self.take(found)
+
     async def _compare(self, told: Sequence[tuple[str, Instruction]]) -> None:
         """Hold what the RPC said of transactions against the marks that they leave."""
-        asked, differing = _only(told, c.CheckMarker), _only(told, c.FindMaker)
-        for start in range(0, len(asked), ACCOUNTS):
-            batch = asked[start : start + ACCOUNTS]
-            addresses = [Pubkey.from_string(each.marker) for _, each in batch]
-            found = await self._rpc.lamports(addresses)
+        differing = _only(told, c.FindMaker)
+        for some in _groups(_groups(_only(told, c.CheckMarker), ACCOUNTS), PARALLEL):
+            addresses = [[Pubkey.from_string(each.marker) for _, each in part] for part in some]
+            answers = await _settled(self._rpc.lamports(each) for each in addresses)
             events = [
                 (id, c.MarkerSeen(lamports > 0, found.slot))
-                for (id, _), lamports in zip(batch, found.values, strict=True)
+                for part, found in zip(some, answers, strict=True)
+                if not isinstance(found, BaseException)
+                for (id, _), lamports in zip(part, found.values, strict=True)
             ]
             differing += _only(await self._handle_all(events), c.FindMaker)
+            _raise_first(answers)
         for id, each in differing:
             await self._find_maker(id, each)
 
@@ -202,14 +253,16 @@ class Follower:
         self, asked: Sequence[tuple[str, c.CheckStatus | c.SearchHistory]], *, search: bool
     ) -> list[tuple[str, Instruction]]:
         told: list[tuple[str, Instruction]] = []
-        for start in range(0, len(asked), STATUSES):
-            batch = asked[start : start + STATUSES]
-            answer = await self._rpc.statuses([each.txid for _, each in batch], search=search)
-            events = [
+        for some in _groups(_groups(asked, STATUSES), PARALLEL):
+            txids = [[each.txid for _, each in part] for part in some]
+            answers = await _settled(self._rpc.statuses(each, search=search) for each in txids)
+            told += await self._handle_all(
                 (id, self._told(id, status, answer.slot, search=search))
-                for (id, _), status in zip(batch, answer.values, strict=True)
-            ]
-            told += await self._handle_all(events)
+                for part, answer in zip(some, answers, strict=True)
+                if not isinstance(answer, BaseException)
+                for (id, _), status in zip(part, answer.values, strict=True)
+            )
+            _raise_first(answers)
         return told
 
     def _told(
@@ -226,10 +279,35 @@ class Follower:
     async def _handle_all(
         self, events: Iterable[tuple[str, Event]]
     ) -> list[tuple[str, Instruction]]:
+        """``decide`` for many: those that only learn something at once, the others together,
+        so that they share their commits."""
         told: list[tuple[str, Instruction]] = []
-        for claim_id, event in events:
-            told += [(claim_id, each) for each in await self.decide(claim_id, event)]
+        for some in _groups(list(events), TOGETHER):
+            moving = [(id, event) for id, event in some if not self._learn(id, event, told)]
+            answers = await _settled(self.decide(id, event) for id, event in moving)
+            _raise_first(answers)
+            for (id, _), instructions in zip(moving, answers, strict=True):
+                assert not isinstance(instructions, BaseException)
+                told += [(id, each) for each in instructions]
+            await asyncio.sleep(0)  # the turn of whoever else waits for this process
         return told
+
+    def _learn(self, claim_id: str, event: Event, told: list[tuple[str, Instruction]]) -> bool:
+        """What ``decide`` does where nothing has to be committed; False, and nothing is done,
+        where something has to be, or somebody else decides at this moment."""
+        claim, lock = self._open.get(claim_id), self._locks.get(claim_id)
+        if claim is None:
+            return True
+        if lock is not None and lock.locked():
+            return False
+        draft = msgspec.structs.replace(claim)
+        instructions = draft.handle(event, self._clock())
+        if draft.state != claim.state:
+            return False
+        draft.validate_state()
+        self._set(draft)
+        told += [(claim_id, each) for each in instructions]
+        return True
 
     async def decide(
         self, claim_id: str, event: Event, only_from: c.State | None = None
@@ -298,8 +376,8 @@ class Follower:
 
     async def _keep(self, draft: Claim, before: c.State) -> bool:
         if draft.state != "signed":
-            return await self._store.write(stored.advance, draft, before)
-        kept = await self._store.write(stored.cosign, draft, self._gate.caps)
+            return await self._store.join(together.advance, draft, before)
+        kept = await self._store.join(together.cosign, draft, self._gate.caps)
         if kept == "tripped":
             log.error("payouts are stopped by their breaker", claim=draft.id)
             raise ClaimsPaused(TRIPPED)
@@ -309,8 +387,11 @@ class Follower:
         if claim.over:
             self._open.pop(claim.id, None)
             self._locks.pop(claim.id, None)
+            if self._of_wallet.get(claim.wallet) == claim.id:
+                del self._of_wallet[claim.wallet]
         else:
             self._open[claim.id] = claim
+            self._of_wallet[claim.wallet] = claim.id
 
     async def _broadcast_all(self, asked: Sequence[tuple[str, c.Broadcast]]) -> None:
         places = asyncio.Semaphore(PARALLEL)
@@ -323,10 +404,22 @@ class Follower:
         sharing: dict[bytes, list[str]] = {}
         for claim_id, instruction in asked:
             sharing.setdefault(instruction.signed, []).append(claim_id)
-        done = await asyncio.gather(*(one(*x) for x in sharing.items()), return_exceptions=True)
-        for failed in done:
-            if failed is not None:
-                raise failed
+        _raise_first(await _settled(one(*each) for each in sharing.items()))
+
+
+def _groups(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+async def _settled(work: Iterable[Awaitable[T]]) -> list[T | BaseException]:
+    """What came of each, all at once."""
+    return await asyncio.gather(*work, return_exceptions=True)
+
+
+def _raise_first(answers: Iterable[object]) -> None:
+    for each in answers:
+        if isinstance(each, BaseException):
+            raise each
 
 
 def _only(told: Iterable[tuple[str, Instruction]], kind: type[T]) -> list[tuple[str, T]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from ..settings import Chain
 from ..store import Store, breaker
 from ..store import claims as stored
@@ -15,6 +17,7 @@ from ..store.breaker import Caps
 from .explain import PAUSED, REVOKED
 from .refusals import ChainUnavailable, ClaimsPaused
 from .rpc import Rpc, RpcError
+from .sharing import Shared
 from .treasury import Treasury, TreasuryError
 
 TRIPPED = (
@@ -27,6 +30,15 @@ LOW = (
 )
 #: How long an answer about the treasury is good enough for showing it, in seconds.
 FRESH_S = 10.0
+
+
+class Standing(msgspec.Struct):
+    """What is there to pay with. ``why``: nothing is paid, whatever the amount."""
+
+    why: str = ""
+    #: Base units that could be paid beside all that is under way, and what bounds them.
+    left: int = 0
+    bound: str = ""
 
 
 class Gate:
@@ -46,25 +58,28 @@ class Gate:
         self._settings = settings
         self._clock = clock
         self._asked_at = 0.0
+        #: What is left is the same for all who ask at once; each takes its amount from it.
+        self.standing = Shared(self._ask)
         self.paused = ""
 
     @property
     def caps(self) -> Caps:
         return Caps(hour=self._settings.cap_hour, day=self._settings.cap_day)
 
-    async def check(self, amount: int) -> None:
-        """Whether ``amount`` more can be paid, beside all that is under way.
+    def admit(self, standing: Standing, amount: int) -> None:
+        """Whether ``amount`` more can be paid, beside what others of the same look take.
 
-        Raises ``ClaimsPaused``, ``ChainUnavailable``.
+        Raises ``ClaimsPaused``.
         """
-        why = await self._why(amount)
+        why = self._why(standing, amount)
         if why:
             raise ClaimsPaused(why)
+        standing.left -= amount
 
     async def look(self) -> None:
         """Bring ``paused`` up to date, if it is not fresh. Raises ``ChainUnavailable``."""
         if self._clock() - self._asked_at >= FRESH_S:
-            self.paused = await self._why(0)
+            self.paused = self._why(await self.standing(), 0)
             self._asked_at = self._clock()
 
     async def tripped(self) -> bool:
@@ -72,18 +87,21 @@ class Gate:
         symbol = self._settings.symbol
         return await self._store.read(breaker.open_trip, symbol) is not None
 
-    async def _why(self, amount: int) -> str:
-        if await self.tripped():
-            return TRIPPED
+    def _why(self, standing: Standing, amount: int) -> str:
+        enough = standing.left - amount >= self._settings.pause_below
+        return standing.why or ("" if enough else standing.bound)
+
+    async def _ask(self) -> Standing:
+        tripped, due = await self._store.read(stored.standing, self._settings.symbol)
+        if tripped:
+            return Standing(TRIPPED)
         try:
             status = await self._treasury.status(self._rpc)
         except RpcError as error:
             raise ChainUnavailable from error
         except TreasuryError:
-            return LOW
+            return Standing(LOW)
         if status.allowance == 0:
-            return REVOKED
-        due = await self._store.read(stored.outstanding, self._settings.symbol)
-        if status.payable - due - amount >= self._settings.pause_below:
-            return ""
-        return PAUSED if status.allowance <= status.balance else LOW
+            return Standing(REVOKED)
+        bound = PAUSED if status.allowance <= status.balance else LOW
+        return Standing(left=status.payable - due, bound=bound)

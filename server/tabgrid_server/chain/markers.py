@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 import msgspec
 from solders.instruction import Instruction
@@ -47,6 +48,7 @@ def secret_from(signature: bytes) -> bytes:
     return hashlib.sha256(signature).digest()
 
 
+@lru_cache(4_096)  # asked for several times for each payment
 def marker(secret: bytes, hot: Pubkey, wallet: Pubkey, mint: Pubkey, seq: int) -> Marker:
     """Of payment number ``seq`` of ``mint`` to ``wallet``."""
     named = bytes(wallet) + bytes(mint) + seq.to_bytes(8, "little")

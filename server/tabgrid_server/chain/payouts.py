@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import structlog
 
-from ..api.schemas import OnChain
+from ..api.schemas.transactions import OnChain
 from ..errors import GridError
 from ..settings import Settings
 from ..store import Store

@@ -27,7 +27,7 @@ from .markers import RENT
 from .marks import FEE, Marks
 from .refusals import ClaimsPaused, SignerUnavailable
 from .rpc import Blockhash, Rpc, RpcUnavailable
-from .transactions import COMPUTE_UNITS, unsigned
+from .transactions import COMPUTE_UNITS, draft
 from .treasury import Treasury
 
 log = structlog.get_logger("tabgrid.pushes")
@@ -158,11 +158,12 @@ class Pusher:
         return done
 
     async def _payee(self, claim: Claim) -> Payee | None:
-        """None where the account has to be made and the wallet was not told what that costs."""
+        """None where the account has to be made and the wallet was not told what that costs.
+        Of a refund the grid bears that itself: whoever paid in may have closed theirs since."""
         assert claim.seq is not None
         creates = not await self._has_account(claim.wallet)
         least = self._settings.push_fee + self._settings.push_account_fee
-        if creates and (claim.push_fee or 0) < least:
+        if creates and claim.owner is None and (claim.push_fee or 0) < least:
             return None
         keeps = await self._treasury.keeps(self._rpc, claim.sent)
         terms = self._marks.terms(claim.id, claim.wallet, claim.sent, claim.seq, keeps)
@@ -176,5 +177,4 @@ class Pusher:
         return await self._rpc.token_account(home) is not None
 
     async def _simulate(self, batch: Batch) -> str | None:
-        draft = VersionedTransaction.from_bytes(unsigned(batch.message))
-        return await self._rpc.simulate(draft)
+        return await self._rpc.simulate(draft(batch.message))

@@ -16,7 +16,7 @@ from spl.token.constants import (
     TOKEN_PROGRAM_ID,
 )
 
-from ..api.schemas import Move, Step
+from ..api.schemas.transactions import Move, Step
 from .deposits import Holding, Seen
 from .transactions import LIGHTHOUSE
 

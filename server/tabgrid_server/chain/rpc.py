@@ -26,7 +26,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_status import TransactionConfirmationStatus as Level
 from solders.transaction_status import TransactionErrorInstructionError
 
-from ..api.schemas import OnChain
+from ..api.schemas.transactions import OnChain
 from . import reading
 from .claims import Status
 from .deposits import Seen

@@ -15,47 +15,23 @@ from contextlib import asynccontextmanager
 import structlog
 from solders.message import to_bytes_versioned
 from solders.pubkey import Pubkey
-from solders.transaction import VersionedTransaction
 
-from tabgrid_wire.ids import RANDOM, new_id
-
-from ..ledger import InsufficientFunds
 from ..settings import Chain
-from ..store import Conflict, Store
+from ..store import Store
 from ..store import claims as stored
 from . import claims as c
 from .claims import Claim
-from .explain import ALREADY_PAID, NO_SOL, explain
 from .following import Follower
 from .gate import Gate
 from .marks import Marks
 from .pushes import Offer, Pusher
-from .refusals import ChainUnavailable, ClaimRefused, ClaimsPaused, ClaimUnknown
+from .refusals import ChainUnavailable, ClaimRefused, ClaimUnknown
+from .reserving import PUSH_WAITS, Order, Reserving, simulated
 from .rpc import Rpc, RpcError
-from .transactions import (
-    TransactionRefused,
-    build,
-    check_signed,
-    cosign,
-    read_message,
-)
-from .transactions import unsigned as unsigned_transaction
+from .transactions import TransactionRefused, check_signed, cosign, read_message
 from .treasury import Treasury
 
 log = structlog.get_logger("tabgrid.claims")
-
-_PUT_OFF = "The wallet claimed what it earned first. Ask for the refund again."
-PUSH_WAITS = "The grid is about to pay what you earned. Claim what comes later once that is final."
-SIGNATURE_WAITS = (
-    "A claim waits for this wallet's signature. Sign it, or ask again in two minutes, when it has "
-    "gone back."
-)
-GRID_HAS_NO_SOL = (
-    "The grid has too little SOL to pay the network for you right now. What you earned stays "
-    "claimable; claim it yourself, or ask again later."
-)
-#: New figures between reading what is claimable and reserving it: jobs release meanwhile.
-RESERVE_TRIES = 5
 
 
 class ClaimService:
@@ -86,8 +62,10 @@ class ClaimService:
         self._marks = Marks(store, rpc, treasury, settings, clock)
         self._open = Follower(store, rpc, self._gate, self._marks, clock, changed)
         self._pusher = Pusher(rpc, treasury, settings, self._gate, self._marks, self._open, clock)
-        #: Wallets whose books were compared with the chain since the start.
-        self._compared: set[str] = set()
+        self._new = Reserving(
+            store, rpc, treasury, settings, self._gate, self._marks, self._open, self._pusher,
+            clock=clock, random=random, changed=changed,
+        )  # fmt: skip
         self._reserving: dict[str, asyncio.Lock] = {}
 
     async def resume(self) -> int:
@@ -128,7 +106,7 @@ class ClaimService:
             waiting = self._open.unsigned(wallet)
             if waiting is not None and waiting.owner == owner:
                 return waiting
-            return await self._reserve(wallet, owner)
+            return await self._new.reserve(Order(wallet=wallet, owner=owner))
 
     async def offer(self, wallet: str) -> Offer:
         """What it costs to have a payout pushed. Raises ``ClaimRefused`` where this grid pushes
@@ -151,8 +129,20 @@ class ClaimService:
         async with self._alone(wallet):
             fee = (await self.offer(wallet)).fee
             if fee > max_fee:
-                raise ClaimRefused(f"The fee is {self._shown(fee)} now. Ask again to accept it.")
-            return await self._reserve(wallet, push_fee=fee)
+                shown = self._new.shown(fee)
+                raise ClaimRefused(f"The fee is {shown} now. Ask again to accept it.")
+            return await self._new.reserve(Order(wallet=wallet, push_fee=fee))
+
+    async def refund(self, wallet: str, owner: str, amount: int | None = None) -> Claim:
+        """A refund of ``owner``'s unused credit to ``wallet`` that the grid pushes, at its own
+        expense: for the operator. ``amount`` in base units, None for all; the one that waits
+        already, if any.
+
+        Raises ``ClaimRefused``, ``ClaimsPaused``, ``ChainUnavailable``.
+        """
+        async with self._alone(wallet):
+            order = Order(wallet=wallet, owner=owner, push_fee=0, amount=amount)
+            return await self._new.reserve(order)
 
     @asynccontextmanager
     async def _alone(self, wallet: str) -> AsyncIterator[None]:
@@ -189,7 +179,7 @@ class ClaimService:
             )
         except TransactionRefused as error:
             raise ClaimRefused(str(error)) from error
-        if (refusal := await self._simulate(checked)) is not None:
+        if (refusal := await simulated(self._rpc, checked)) is not None:
             await self._open.decide(claim_id, refusal)
             return await self.get(claim_id) or claim
         # The co-signature does not leave this function before it is committed.
@@ -197,8 +187,14 @@ class ClaimService:
         signed = cosign(checked, signature)
         event = c.WalletSigned(str(signed.signatures[0]), bytes(signed))
         await self._open.decide(claim_id, event, only_from="reserved")
-        self._open.wake()
+        self._open.wake(claim_id)
         return await self.get(claim_id) or claim
+
+    async def take_up(self, claim: Claim) -> Claim:
+        """Bring an open claim further that another process of this grid made."""
+        self._open.take(claim)
+        await self.step()
+        return await self.get(claim.id) or claim
 
     async def get(self, claim_id: str) -> Claim | None:
         known = self._open.find(claim_id)
@@ -221,189 +217,3 @@ class ClaimService:
                 await self._rpc.airdrop(address, self._settings.faucet)
         except RpcError as error:
             log.warning("faucet failed", wallet=wallet, why=str(error))
-
-    # --- reserving -----------------------------------------------------------------------
-
-    async def _reserve(
-        self, wallet: str, owner: str | None = None, push_fee: int | None = None
-    ) -> Claim:
-        """``push_fee``: for a payout that the grid pushes."""
-        symbol = self._settings.symbol
-        tries = 0
-        while tries < RESERVE_TRIES:
-            at = await self._store.read(stored.position, wallet, symbol, owner)
-            if at.live is not None:
-                if (claim := await self._take_up(at.live, owner, push_fee)) is not None:
-                    return claim
-                continue
-            if await self._behind_the_chain(wallet, at.seq):
-                continue
-            if at.overpaid and at.claimable:
-                ref = new_id("offset", int(self._clock() * 1000), self._random(RANDOM))
-                await self._store.write(stored.offset, wallet, symbol, ref, self._clock(), owner)
-                continue
-            self._check_amount(at.claimable, owner, push_fee)
-            await self._gate.check(at.claimable)
-            prepared = await self._prepare(wallet, at.claimable, at.seq, owner, push_fee)
-            if prepared is None:
-                continue
-            try:
-                await self._store.write(stored.reserve, prepared)
-            except (Conflict, InsufficientFunds):
-                tries += 1
-                continue  # the amount has changed since it was read
-            self._open.take(prepared)
-            log.info("claim reserved", claim=prepared.id, wallet=wallet, amount=prepared.amount)
-            return prepared
-        raise ClaimRefused("What you can claim is changing right now; try again in a moment.")
-
-    async def _take_up(self, claim: Claim, owner: str | None, push_fee: int | None) -> Claim | None:
-        """The wallet's open claim, if it still waits; None if it is over now.
-
-        Earnings go before refunds: whoever named a wallet for a refund could else keep its
-        owner from claiming, by never signing. Raises ``ClaimRefused`` if it is on its way, or
-        is one of another kind.
-        """
-        self._open.take(claim)
-        if claim.state == "reserved" and claim.owner != owner and owner is None:
-            await self._open.decide(claim.id, c.Refused(_PUT_OFF))
-            return None
-        if claim.state != "reserved":
-            raise ClaimRefused(
-                "Your last claim is still on its way. Claim the rest once it is final, in less "
-                "than a minute."
-            )
-        if self._clock() >= claim.expires_at:
-            await self._open.decide(claim.id, c.Ticked())
-            return None
-        if claim.owner != owner or claim.pushed != (push_fee is not None):
-            raise ClaimRefused(PUSH_WAITS if claim.pushed else SIGNATURE_WAITS)
-        return claim
-
-    async def _behind_the_chain(self, wallet: str, seq: int) -> bool:
-        """Once after each start: whether the chain has a payment that these books lack.
-
-        They lack it after a restore from a backup. It is in the books when this returns.
-        """
-        if wallet in self._compared:
-            return False
-        if await self._recover(wallet, seq) is not None:
-            return True
-        self._compared.add(wallet)
-        return False
-
-    async def _recover(self, wallet: str, seq: int) -> Claim | None:
-        try:
-            claim = await self._marks.recover(wallet, seq)
-        except RpcError as error:
-            raise ChainUnavailable from error
-        if claim is not None:
-            self._changed(claim)
-        return claim
-
-    async def _already_paid(self, wallet: str, seq: int) -> None:
-        """The chain refuses payment ``seq``: book what is there. Raises ``ClaimRefused``
-        where that is not final yet, or no payment at all."""
-        if await self._recover(wallet, seq) is not None:
-            return
-        try:
-            raise ClaimRefused(await self._marks.clear(wallet, seq))
-        except RpcError as error:
-            raise ChainUnavailable from error
-
-    def _check_amount(self, amount: int, owner: str | None, push_fee: int | None) -> None:
-        least = self._settings.claim_minimum if push_fee is None else self._settings.push_minimum
-        if amount < least:
-            what, unit = ("claim", "claim") if owner is None else ("give back", "refund")
-            unit = unit if push_fee is None else "payout by the grid"
-            raise ClaimRefused(
-                f"There is too little to {what}: a {unit} is for at least {self._shown(least)}."
-            )
-
-    def _shown(self, amount: int) -> str:
-        decimals = self._settings.decimals
-        digits = f"{amount // 10**decimals}.{amount % 10**decimals:0{decimals}d}"
-        return f"{digits.rstrip('0').rstrip('.')} {self._settings.symbol}"
-
-    async def _prepare(
-        self, wallet: str, amount: int, seq: int, owner: str | None, push_fee: int | None
-    ) -> Claim | None:
-        """A claim that would succeed now; None if payment ``seq`` was on chain and is booked.
-
-        Raises ``ClaimRefused``, ``ClaimsPaused``, ``ChainUnavailable``.
-        """
-        claim = self._draft(wallet, amount, seq, owner, push_fee)
-        try:
-            make = self._to_sign if push_fee is None else self._to_push
-            refused = await make(claim)
-        except RpcError as error:
-            raise ChainUnavailable from error
-        match refused:
-            case None:
-                return claim
-            case c.BlockhashGone():  # from a node that lags behind the one that gave it
-                raise ChainUnavailable
-            case c.Refused(reason) if reason == ALREADY_PAID:
-                await self._already_paid(wallet, seq)
-                return None
-            case c.Refused(reason):
-                raise ClaimRefused(reason)
-
-    def _draft(
-        self, wallet: str, amount: int, seq: int, owner: str | None, push_fee: int | None
-    ) -> Claim:
-        now = self._clock()
-        within = c.SIGN_WITHIN_S if push_fee is None else c.PUSH_WITHIN_S
-        kind = "claim" if owner is None else "refund"
-        return Claim(
-            id=new_id(kind, int(now * 1000), self._random(RANDOM)),
-            wallet=wallet,
-            token=self._settings.symbol,
-            amount=amount,
-            message=b"",
-            blockhash="",
-            last_valid_height=0,
-            created_at=now,
-            updated_at=now,
-            expires_at=now + within,
-            seq=seq,
-            marker=str(self._treasury.marker(Pubkey.from_string(wallet), seq).address),
-            owner=owner,
-            push_fee=push_fee,
-        )
-
-    async def _to_sign(self, claim: Claim) -> c.Refused | c.BlockhashGone | None:
-        """Give ``claim`` the message that its wallet is to sign; or what would stop it."""
-        assert claim.seq is not None
-        blockhash = await self._rpc.blockhash()
-        fee = await self._treasury.keeps(self._rpc, claim.amount)
-        if fee is not None and fee >= claim.amount:
-            return c.Refused("There is too little to claim: the token itself would keep it all.")
-        terms = self._marks.terms(claim.id, claim.wallet, claim.amount, claim.seq, fee)
-        message = build(terms, blockhash.hash)
-        claim.message, claim.blockhash = bytes(message), blockhash.hash
-        claim.last_valid_height = blockhash.last_valid_height
-        return await self._simulate(VersionedTransaction.from_bytes(unsigned_transaction(message)))
-
-    async def _to_push(self, claim: Claim) -> c.Refused | None:
-        """What would stop the payout. Raises ``ClaimsPaused`` where the grid itself cannot."""
-        if claim.sent <= 0:
-            return c.Refused("There is too little to pay out: the fee is more.")
-        reason = await self._pusher.refusal(claim)
-        if reason == NO_SOL:
-            raise ClaimsPaused(GRID_HAS_NO_SOL)
-        return None if reason is None else c.Refused(reason)
-
-    async def _simulate(
-        self, transaction: VersionedTransaction
-    ) -> c.Refused | c.BlockhashGone | None:
-        """What would stop it now, before anything is co-signed. Raises ``ChainUnavailable``."""
-        try:
-            error = await self._rpc.simulate(transaction)
-        except RpcError as failed:
-            raise ChainUnavailable from failed
-        if error is None:
-            return None
-        if "BlockhashNotFound" in error:
-            return c.BlockhashGone()
-        return c.Refused(explain(error, transaction.message))

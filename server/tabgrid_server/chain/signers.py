@@ -52,12 +52,13 @@ class KeySigner:
 
     def __init__(self, keypair: Keypair) -> None:
         self._keypair = keypair
+        self._address = keypair.pubkey()  # solders computes it anew each time
 
     def __repr__(self) -> str:
         return f"KeySigner({self.pubkey()})"
 
     def pubkey(self) -> Pubkey:
-        return self._keypair.pubkey()
+        return self._address
 
     async def sign(self, message: bytes) -> Signature:
         return self._keypair.sign_message(message)

@@ -68,8 +68,10 @@ def balances_of(keys: Sequence[Pubkey], account: Callable[[Pubkey], Account | No
 
 def token_account(account: Account) -> TokenAccount | None:
     """The account as a token account; None if it is none, or not initialised."""
+    if account.owner not in TOKEN_PROGRAMS:  # before its data is copied: a program's is long
+        return None
     data = account.data
-    if account.owner not in TOKEN_PROGRAMS or not _is(data, ACCOUNT_LEN, _KIND_ACCOUNT):
+    if not _is(data, ACCOUNT_LEN, _KIND_ACCOUNT):
         return None
     more = extensions.read(data)
     if data[108] == 0 or more is None:

@@ -142,10 +142,15 @@ def memo(text: str) -> Instruction:
     return Instruction(MEMO_PROGRAM_ID, text.encode(), [])
 
 
-def unsigned(message: MessageV0) -> bytes:
-    """The transaction with empty places for the signatures, as wallets take it."""
+def draft(message: MessageV0) -> VersionedTransaction:
+    """The transaction with empty places for the signatures."""
     places = [Signature.default()] * message.header.num_required_signatures
-    return bytes(VersionedTransaction.populate(message, places))
+    return VersionedTransaction.populate(message, places)
+
+
+def unsigned(message: MessageV0) -> bytes:
+    """The same as wallets take it."""
+    return bytes(draft(message))
 
 
 def check_signed(
@@ -169,7 +174,8 @@ def check_signed(
     if message.recent_blockhash != issued.recent_blockhash:
         raise TransactionRefused("The wallet changed the blockhash.")
     # 5. Our instructions, in order, byte for byte; besides only guards.
-    _check_instructions(issued, message, hot, treasury)
+    if bytes(message) != bytes(issued):
+        _check_instructions(issued, message, hot, treasury)
     # 6. The wallet's signature holds, and nobody has written in the place of ours.
     _check_signatures(transaction, wallet)
     return transaction
@@ -287,23 +293,24 @@ class _Spelt(msgspec.Struct, frozen=True):
 def _spelt_out(message: MessageV0) -> list[_Spelt]:
     """Instructions with keys in place of indexes: adding accounts moves the indexes."""
     keys = message.account_keys
+    written = writable(message)
     spelt = []
     for each in message.instructions:
         places = each.accounts
         if each.program_id_index >= len(keys) or any(place >= len(keys) for place in places):
             raise TransactionRefused("An instruction names an account that is not there.")
-        accounts = tuple((keys[place], writable(message, place)) for place in places)
+        accounts = tuple((keys[place], written[place]) for place in places)
         spelt.append(_Spelt(keys[each.program_id_index], accounts, bytes(each.data)))
     return spelt
 
 
-def writable(message: AnyMessage, place: int) -> bool:
-    """Whether the message lets the account at ``place`` be written."""
+def writable(message: AnyMessage) -> list[bool]:
+    """Of each account, whether the message lets it be written."""
     header, count = message.header, len(message.account_keys)
     signers = header.num_required_signatures
-    if place < signers:
-        return place < signers - header.num_readonly_signed_accounts
-    return place < count - header.num_readonly_unsigned_accounts
+    signing = signers - header.num_readonly_signed_accounts
+    named = count - header.num_readonly_unsigned_accounts
+    return [place < signing or signers <= place < named for place in range(count)]
 
 
 def _check_signatures(transaction: VersionedTransaction, wallet: Pubkey) -> None:

@@ -21,6 +21,7 @@ from solana.exceptions import SolanaRpcException
 from solana.rpc.async_http_provider import AsyncHTTPProvider, _parse_raw
 
 from .agreement import MALFORMED, Agreed, Disagreement, Rule, majority, rule_for
+from .batching import Batching
 
 log = structlog.get_logger("tabgrid.rpc")
 
@@ -59,9 +60,8 @@ def urls_of(given: str | Sequence[str]) -> tuple[str, ...]:
 class Endpoint:
     """One RPC and how it has behaved. Times are of a clock that never goes back."""
 
-    def __init__(self, name: str, provider: AsyncHTTPProvider) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.provider = provider
         self.failures = 0
         self.rests_until = 0.0
         self.distrusted_until = 0.0
@@ -91,9 +91,21 @@ class Transport:
     ) -> None:
         self._base = base
         self._clock = clock
-        self._endpoints = [Endpoint(name_of(url), _at(base, url)) for url in urls]
         self._quorum = majority(len(urls))
-        self._timeout = timeout if len(urls) == 1 else min(timeout, TRY_S)
+        each = timeout if len(urls) == 1 else min(timeout, TRY_S)
+        self._endpoints = [Endpoint(name_of(url)) for url in urls]
+        self._ways = {
+            endpoint: self._way(endpoint, _at(base, url), each)
+            for endpoint, url in zip(self._endpoints, urls, strict=True)
+        }
+
+    def _way(self, endpoint: Endpoint, provider: AsyncHTTPProvider, timeout: float) -> Batching:
+        return Batching(
+            provider,
+            timeout,
+            worked=lambda: self._note(endpoint, failed=False),
+            failed=lambda error: self._note(endpoint, failed=True, rest=_retry_after(error)),
+        )
 
     @property
     def name(self) -> str:
@@ -104,6 +116,7 @@ class Transport:
         return _parse_raw(await self._answer(body), parser)
 
     async def close(self) -> None:
+        await asyncio.gather(*(way.close() for way in self._ways.values()))
         await self._base.close()
 
     async def _answer(self, body: Any) -> str:
@@ -222,14 +235,10 @@ class Transport:
 
     async def _ask(self, endpoint: Endpoint, body: Any) -> str:
         try:
-            async with asyncio.timeout(self._timeout):
-                raw = await endpoint.provider.make_request_unparsed(body)
-        except (SolanaRpcException, TimeoutError, OSError) as error:
-            self._note(endpoint, failed=True, rest=_retry_after(error))
+            return await self._ways[endpoint].ask(body.to_json())
+        except (SolanaRpcException, TimeoutError, OSError):
             # Its text has the whole address, which may hold a key.
             raise NoAnswer(f"The RPC at {endpoint.name} cannot be reached.") from None
-        self._note(endpoint, failed=False)
-        return raw
 
     # --- health --------------------------------------------------------------------------
 

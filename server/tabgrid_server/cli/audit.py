@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
-from typing import Any
 
 import click
 import msgspec
@@ -21,12 +19,11 @@ from ..store.audit import Finding, findings, owed
 from ..store.database import Database, open_database
 from . import audit_outside as outside
 from .audit_outside import CannotAudit
+from .own_grid import grid_options, own_settings
 
 
 @click.command()
-@click.option("--settings", "file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The grid's folder.")
-@click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
+@grid_options
 @click.option("--rpc", help="JSON-RPC of the chain that the treasury is on.")
 @click.option("--grid", help="Audit a running grid from outside, by its public API and the chain.")
 @click.option("--local", is_flag=True, help="The books alone; ask no chain.")
@@ -44,19 +41,16 @@ def audit(
 
     Reads one snapshot and writes nothing, so it can run beside a live server. With --grid
     anybody can run it, for any grid: it holds receipts, balances and the grid's signed
-    statement against what the chain has. The exit code is 0 if all is right, 1 if a rule is
-    broken, 2 if the audit could not be made.
+    statement against what the chain has. The exit code is 0 if all is right or there are only
+    warnings, 1 if a rule is broken, 2 if the audit could not be made.
     """
     if grid is not None:
         if rpc is None or local or data or database or file:
             raise click.UsageError("--grid goes with --rpc, and with nothing of the grid's own.")
         _finish(*outside.run(grid, rpc), as_json)
         return
-    flags = {"data": data and str(data), "database": database}
-    given = {name: value for name, value in flags.items() if value is not None}
-    overrides: dict[str, dict[str, Any]] = {"server": given, "chain": {"rpc": rpc} if rpc else {}}
     try:
-        settings = config.load(file, os.environ, overrides)
+        settings = own_settings(file, data, database, rpc)
         found = asyncio.run(_audit(settings, local))
     except (config.SettingsError, StoreUnavailable, ValueError) as error:
         raise CannotAudit(str(error)) from error
@@ -71,7 +65,7 @@ def _finish(found: list[Finding], told: outside.Summary | None, as_json: bool) -
         click.echo(msgspec.json.encode({"findings": found, **extra}))
     else:
         click.echo(table(found) if told is None else f"{told.lines()}\n\n{table(found)}")
-    if any(finding.broken for finding in found):
+    if any(finding.broken and not finding.warning for finding in found):
         raise SystemExit(1)
 
 
@@ -79,11 +73,17 @@ def table(found: list[Finding]) -> str:
     """One line per rule, what breaks it below."""
     lines = []
     for finding in found:
-        lines.append(f"{'BROKEN' if finding.broken else 'ok':8}{finding.rule}")
+        lines.append(f"{_word(finding):8}{finding.rule}")
         if finding.broken:
             lines.append(f"{'':8}{finding.broken:,}, such as {', '.join(finding.examples)}")
-    broken = sum(1 for finding in found if finding.broken)
+    broken = sum(1 for finding in found if finding.broken and not finding.warning)
     return "\n".join([*lines, f"{broken} of {len(found)} rules broken" if broken else "All right."])
+
+
+def _word(finding: Finding) -> str:
+    if not finding.broken:
+        return "ok"
+    return "warning" if finding.warning else "BROKEN"
 
 
 async def _audit(settings: config.Settings, local: bool) -> list[Finding]:

@@ -110,6 +110,8 @@ def pictures(as_json: bool, /, **options: Any) -> None:
 @click.option("--jobs", default=3_000, show_default=True, help="That each computes.")
 @click.option("--rates", default="0.01,0.03,0.1,0.3,1", show_default=True, help="Of lies.")
 @click.option("--cheaters", default=0.3, show_default=True, help="Their share of the places.")
+@click.option("--given-up", default=0.0, show_default=True,
+              help="Share of drawn checks that no reference gets to.")  # fmt: skip
 @click.option("--seed", default=1, show_default=True)
 @click.option("--processes", default=0, help="Runs at a time; 0: as many as processors.")
 @click.pass_obj
@@ -119,13 +121,15 @@ def trust(
     jobs: int,
     rates: str,
     cheaters: float,
+    given_up: float,
     seed: int,
     processes: int,
 ) -> None:
     """The trust policy against cheats, in a simulation, beside what others do."""
     from ..bench import trust as simulated
 
-    todo = simulated.plans(seed, wallets, jobs, [float(r) for r in rates.split(",")], cheaters)
+    wanted = [float(rate) for rate in rates.split(",")]
+    todo = simulated.plans(seed, wallets, jobs, wanted, cheaters, given_up)
     outcomes = []
     for some in simulated.run_all(todo, processes or os.cpu_count() or 1):
         outcomes += some
@@ -133,6 +137,22 @@ def trust(
             click.echo("\n".join(simulated.lines(some)))
     if not as_json:
         click.echo("\n".join(simulated.table(outcomes)))
+
+
+@bench.command()
+@click.option("--seconds", default=30.0, show_default=True, help="Of the whole measurement.")
+@click.option("--nodes", default=16, show_default=True, type=SOME, help="Honest ones.")
+@click.option("--cheats", "count", default=12, show_default=True, type=SOME,
+              help="Of six kinds, by turns.")  # fmt: skip
+@click.pass_obj
+def cheats(as_json: bool, seconds: float, nodes: int, count: int) -> None:
+    """What honest work waits longer for while others flood, lie, replay, refuse and sit on jobs.
+
+    Beside a grid without them, turn by turn in one run.
+    """
+    from ..bench.cheats import run
+
+    show(run(seconds, nodes, count), as_json)
 
 
 @bench.command()

@@ -62,8 +62,8 @@ class Plan:
     def node(self) -> Program:
         wallet = ("--keypair", str(self.data / "reference-node.json"), "--create")
         cache = ("--cache", str(self.data / "node-cache"))
-        settings = config.load(None, os.environ, {"grids": config.DEMO_GRIDS})
-        grids = [part for grid in config.offerable(settings) for part in ("--grid", grid)]
+        offered = config.load_demo(None, os.environ).grids
+        grids = [part for grid in offered for part in ("--grid", grid)]
         return self.program("Reference node", "node", *wallet, *cache, *grids, "--url", self.url)
 
 

@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from .. import settings as config
 from ..chain.claims import Claim
 from ..chain.deposits import Share
-from ..store import ApiKey, Store, StoreError, keys
+from ..store import ApiKey, Store, keys
 from ..store import claims as stored_claims
 from ..store import deposits as stored
 from ..store.deposits import Booked
-
-T = TypeVar("T")
+from .amounts import money
+from .own_grid import grid_group, with_store
+from .refunds import refund
 
 #: Lines at a time; --limit says more.
 LISTED = 50
 
 
-@click.group()
-@click.option("--settings", "file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The grid's folder.")
-@click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
-@click.pass_context
-def deposits(
-    context: click.Context, file: Path | None, data: Path | None, database: str | None
-) -> None:
-    """Show what was paid in, and assign what is nobody's."""
-    flags = {"data": data and str(data), "database": database}
-    given = {name: value for name, value in flags.items() if value is not None}
-    try:
-        context.obj = config.load(file, os.environ, {"server": given})
-    except config.SettingsError as error:
-        raise click.ClickException(str(error)) from error
+@grid_group
+def deposits() -> None:
+    """Show what was paid in, assign what is nobody's, give back what is unused."""
 
 
 @deposits.command()
@@ -49,7 +33,7 @@ def deposits(
 def unassigned(settings: config.Settings, limit: int) -> None:
     """List what came for nobody, newest first, and transactions that nobody could read."""
     token = settings.chain.symbol
-    found = _with_store(settings, lambda s: s.read(stored.of_nobody, token, limit))
+    found = with_store(settings, lambda s: s.read(stored.of_nobody, token, limit))
     for each in found:
         click.echo(_line(settings, each))
     if not found:
@@ -71,14 +55,14 @@ def list_deposits(settings: config.Settings, key_id: str) -> None:
             await store.read(stored.shares, key.owner, token),
         )
 
-    came, back, shares = _with_store(settings, ask)
-    for each in came:
-        click.echo(_line(settings, each))
-    for refund in back:
-        at, amount = _when(refund.created_at), _money(settings, refund.amount)
-        click.echo(f"{at}  refund {refund.state:10} {amount:>24}  to {refund.wallet}")
+    came, back, shares = with_store(settings, ask)
+    for booked in came:
+        click.echo(_line(settings, booked))
+    for each in back:
+        at, amount = _when(each.created_at), money(settings, each.amount)
+        click.echo(f"{at}  refund {each.state:10} {amount:>24}  to {each.wallet}")
     for share in shares:
-        click.echo(f"unused: {_money(settings, share.amount)} can go back to {share.wallet}")
+        click.echo(f"unused: {money(settings, share.amount)} can go back to {share.wallet}")
 
 
 @deposits.command()
@@ -92,13 +76,16 @@ def assign(settings: config.Settings, txid: str, key_id: str) -> None:
         key = await _key(store, key_id)
         return await store.write(stored.assign, txid, key.owner, time.time())
 
-    booked = _with_store(settings, work)
-    click.echo(f"{key_id} has {_money(settings, booked.amount)} more.")
+    booked = with_store(settings, work)
+    click.echo(f"{key_id} has {money(settings, booked.amount)} more.")
+
+
+deposits.add_command(refund)
 
 
 def _line(settings: config.Settings, each: Booked) -> str:
     payer = each.payer or "newly made tokens"
-    amount = _money(settings, each.amount)
+    amount = money(settings, each.amount)
     return f"{_when(each.at)}  {each.state:10} {amount:>24}  from {payer}  {each.txid}"
 
 
@@ -106,29 +93,8 @@ def _when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _money(settings: config.Settings, units: int) -> str:
-    whole, rest = divmod(units, 10**settings.chain.decimals)
-    cents = f".{rest:0{settings.chain.decimals}d}" if settings.chain.decimals else ""
-    return f"{whole:,}{cents} {settings.chain.symbol}"
-
-
 async def _key(store: Store, key_id: str) -> ApiKey:
     found = next((k for k in await store.read(keys.listing) if k.id == key_id), None)
     if found is None:
         raise click.ClickException(f"No key has the id {key_id}; see `tabgrid keys list`.")
     return found
-
-
-def _with_store(settings: config.Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    async def run() -> Any:
-        store = await Store.open(settings.database)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    try:
-        found: T = asyncio.run(run())
-        return found
-    except StoreError as error:
-        raise click.ClickException(str(error)) from error

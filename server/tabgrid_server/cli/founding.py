@@ -6,9 +6,7 @@ Each prints what the next needs and nothing else, so that it can stand in a scri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from solders.keypair import Keypair
@@ -20,10 +18,9 @@ from .. import settings as config
 from ..chain import founding
 from ..chain.keys import KeyFileError, load, load_or_create
 from ..chain.panics import foreign
-from ..chain.rpc import Rpc, RpcError, RpcUnavailable
-from ..chain.treasury import TreasuryError, payable_mint, run
-
-T = TypeVar("T")
+from ..chain.rpc import Rpc, RpcUnavailable
+from ..chain.treasury import payable_mint, run
+from .own_chain import with_rpc
 
 #: A cluster takes about 13 s; a minute is one that has trouble.
 _POLL_S, _POLLS = 0.5, 120
@@ -83,7 +80,7 @@ def mint(
         await _final(rpc, await run(rpc, steps, [pays, made]))
         return made.pubkey()
 
-    click.echo(_with_rpc(settings, work))
+    click.echo(with_rpc(settings, work))
 
 
 @click.command()
@@ -107,7 +104,7 @@ def multisig(
         await _final(rpc, await run(rpc, steps, [pays, made]))
         return made.pubkey()
 
-    click.echo(_with_rpc(settings, work))
+    click.echo(with_rpc(settings, work))
 
 
 @click.command("open")
@@ -126,7 +123,7 @@ def open_account(settings: config.Settings, mint: Pubkey, owner: Pubkey, payer: 
         account = get_associated_token_address(owner, mint, found.program)
         return f'mint = "{mint}"\ntreasury = "{account}"\ndecimals = {found.decimals}'
 
-    click.echo(_with_rpc(settings, work))
+    click.echo(with_rpc(settings, work))
 
 
 COMMANDS = (keypair, mint, multisig, open_account)
@@ -144,16 +141,3 @@ async def _final(rpc: Rpc, txid: str) -> None:
 
 def _program(token_2022: bool) -> Pubkey:
     return TOKEN_2022_PROGRAM_ID if token_2022 else TOKEN_PROGRAM_ID
-
-
-def _with_rpc(settings: config.Settings, work: Callable[[Rpc], Awaitable[T]]) -> T:
-    async def connected() -> T:
-        async with Rpc(settings.chain.rpc) as rpc:
-            return await work(rpc)
-
-    if not settings.chain.rpc:
-        raise click.UsageError("On which chain? Give tabgrid treasury --rpc URL.")
-    try:
-        return asyncio.run(connected())
-    except (KeyFileError, RpcError, TreasuryError) as error:
-        raise click.ClickException(str(error)) from error

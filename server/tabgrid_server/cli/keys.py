@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from .. import settings as config
 from ..auth import Keys
 from ..coordinator import Coordinator
-from ..store import Store, StoreError
 from ..store import keys as stored_keys
+from .own_grid import grid_group, with_store
 
-T = TypeVar("T")
 
-
-@click.group()
-@click.option("--settings", "file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
-@click.pass_context
-def keys(
-    context: click.Context, file: Path | None, data: Path | None, database: str | None
-) -> None:
+@grid_group
+def keys() -> None:
     """Make, list and revoke API keys, and add credit."""
-    flags = {"data": data and str(data), "database": database}
-    given = {name: value for name, value in flags.items() if value is not None}
-    try:
-        context.obj = config.load(file, os.environ, {"server": given})
-    except config.SettingsError as error:
-        raise click.ClickException(str(error)) from error
 
 
 @keys.command()
@@ -44,7 +25,7 @@ def keys(
 @click.pass_obj
 def create(settings: config.Settings, label: str, credit: int) -> None:
     """Make a key. It is shown once."""
-    key, secret = _with_store(settings, lambda s: Keys(settings, s).create(label, credit))
+    key, secret = with_store(settings, lambda s: Keys(settings, s).create(label, credit))
     click.echo(f"{secret}\n", nl=False)
     click.echo(f"{key.id} of {key.owner}: keep the line above, it is not shown again.", err=True)
 
@@ -53,7 +34,7 @@ def create(settings: config.Settings, label: str, credit: int) -> None:
 @click.pass_obj
 def list_keys(settings: config.Settings) -> None:
     """List all keys, oldest first."""
-    for key in _with_store(settings, lambda s: s.read(stored_keys.listing)):
+    for key in with_store(settings, lambda s: s.read(stored_keys.listing)):
         made = datetime.fromtimestamp(key.created_at, UTC).strftime("%Y-%m-%d %H:%M")
         state = "revoked" if key.revoked_at else "valid"
         click.echo(f"{key.id}  {made}  {state:8}{key.label}")
@@ -64,7 +45,7 @@ def list_keys(settings: config.Settings) -> None:
 @click.pass_obj
 def revoke(settings: config.Settings, key_id: str) -> None:
     """Make a key useless. Running servers notice within seconds."""
-    done = _with_store(settings, lambda s: s.write(stored_keys.revoke, key_id, time.time()))
+    done = with_store(settings, lambda s: s.write(stored_keys.revoke, key_id, time.time()))
     if not done:
         raise click.ClickException(f"No valid key has the id {key_id}; see `tabgrid keys list`.")
     click.echo(f"{key_id} is revoked.")
@@ -77,24 +58,10 @@ def revoke(settings: config.Settings, key_id: str) -> None:
 def credit(settings: config.Settings, key_id: str, amount: int) -> None:
     """Give AMOUNT base units of the grid's token to the owner of KEY_ID."""
     grant, symbol, now = Coordinator.new_id("grant"), settings.chain.symbol, time.time()
-    done = _with_store(
+    done = with_store(
         settings,
         lambda s: s.write(stored_keys.add_credit, grant, key_id, amount, symbol, now),
     )
     if not done:
         raise click.ClickException(f"No key has the id {key_id}; see `tabgrid keys list`.")
     click.echo(f"{key_id} has {amount} base units of {symbol} more.")
-
-
-def _with_store(settings: config.Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    async def run() -> T:
-        store = await Store.open(settings.database)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    try:
-        return asyncio.run(run())
-    except StoreError as error:
-        raise click.ClickException(f"{settings.database}: {error}") from error

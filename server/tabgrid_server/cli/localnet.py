@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,11 +42,20 @@ def localnet(port: int, data: Path | None, slot_ms: int, ready_file: Path | None
     The real SPL programs run in this process (LiteSVM). Any Solana client can use it.
     """
     try:
-        asyncio.run(_run(port, data, slot_ms, ready_file))
+        _in_loop(_run(port, data, slot_ms, ready_file))
     except JournalError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"Cannot serve on port {port}: {error.strerror}.") from error
+
+
+def _in_loop(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:  # it is not made for every system
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
 
 
 async def _run(port: int, data: Path | None, slot_ms: int, ready_file: Path | None) -> None:

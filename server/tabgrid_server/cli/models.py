@@ -184,7 +184,7 @@ def calibrate_model(
     Needs onnxruntime and onnx.
     """
     try:
-        from ..calibrate import inputs, measure, report
+        from ..calibrate import inputs, measure, report, subject
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"Calibrating needs {error.name}, which the extras 'node' and 'export' bring."
@@ -199,7 +199,7 @@ def calibrate_model(
         raise click.ClickException(f"That needs {LEAST_JOBS} inputs at least, not {len(work)}.")
     # The reference always answers, and first.
     chosen = dict.fromkeys((REFERENCE, *backends))
-    options = measure.Options(backends=tuple(chosen), **rest)
+    options = subject.Options(backends=tuple(chosen), **rest)
     found = measure.calibrate(
         library, manifest, work, options, lambda text: click.echo(text, err=True)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from ..pages.format import amount_number
 from ..store import StoreUnavailable
 from ..store.daily import Day, days
 from ..store.database import open_existing
+from .own_grid import grid_options, own_settings
 
 #: Each day is some fifty numbers; more than a year is a job for the JSON and a spreadsheet.
 MOST_DAYS = 366
@@ -27,9 +27,7 @@ class CannotReport(click.ClickException):
 
 
 @click.command()
-@click.option("--settings", "file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The grid's folder.")
-@click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
+@grid_options
 @click.option("--day", default=_TODAY, show_default=True, help="The last day, YYYY-MM-DD in UTC.")
 @click.option(
     "--days",
@@ -52,10 +50,8 @@ def report(
 
     Reads one snapshot and writes nothing, so it can run beside a live server. Days are in UTC.
     """
-    flags = {"data": data and str(data), "database": database}
-    given = {name: value for name, value in flags.items() if value is not None}
     try:
-        settings = config.load(file, os.environ, {"server": given})
+        settings = own_settings(file, data, database)
         last = datetime.now(UTC).date() if day == _TODAY else date.fromisoformat(day)
         first = last - timedelta(days=count - 1)
         found = asyncio.run(_read(settings, first, count))

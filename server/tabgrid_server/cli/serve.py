@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 import click
-import msgspec
 import uvicorn
 from starlette.applications import Starlette
 
@@ -27,13 +26,6 @@ from ..chain.treasury import TreasuryError
 from ..library import LibraryError
 from ..observe import configure_logs
 from ..pages.assets import AssetsMissing
-
-#: Lamports: rent of a token account and a few hundred fees.
-DEMO_FAUCET = 50_000_000
-#: Base units: what a few hundred tokens of text earn, and fees that leave most of it.
-DEMO_PUSH = {"push_minimum": 100_000, "push_fee": 10_000, "push_account_fee": 20_000}
-#: Seconds: whoever tries it out sees a root on chain before they leave.
-DEMO_EPOCH_S = 60
 
 
 @click.command()
@@ -75,7 +67,7 @@ def serve(
         settings = _with_port(settings, listener.getsockname()[1])
         _make_folder(settings.data)
         if demo:
-            settings = _for_demo(settings)
+            settings = _with_reference(settings)
         configure_logs(settings.server.log_format, settings.server.log_level)
         asyncio.run(payouts.check(settings))
         app = create_app(settings)
@@ -87,11 +79,7 @@ def serve(
 
 
 def _load(file: Path | None, overrides: dict[str, dict[str, Any]], demo: bool) -> config.Settings:
-    if demo and file is None:
-        overrides = {**overrides, "grids": config.DEMO_GRIDS}
-    settings = config.load(file, os.environ, overrides)
-    if demo and file is None:
-        settings = msgspec.structs.replace(settings, grids=config.offerable(settings))
+    settings = (config.load_demo if demo else config.load)(file, os.environ, overrides)
     if not settings.grids:
         raise config.SettingsError(
             "No grid is set up: give --settings a file with a [grids.<id>] table, or use --demo."
@@ -125,18 +113,12 @@ def _make_folder(data: Path) -> None:
         ) from error
 
 
-def _for_demo(settings: config.Settings) -> config.Settings:
-    """The operator's own node yields to volunteers; new wallets get SOL for their fees, and
-    may let the grid pay all the same."""
+def _with_reference(settings: config.Settings) -> config.Settings:
+    """The demo's own node yields to volunteers and checks them, unless others were named."""
+    if settings.scheduling.reference_wallets:
+        return settings
     reference = load_or_create(settings.data / "reference-node.json")
-    chain = {"faucet": DEMO_FAUCET}
-    if not settings.chain.push_minimum:
-        chain |= DEMO_PUSH
-    if settings.chain.epoch_s == config.Chain().epoch_s:
-        chain["epoch_s"] = DEMO_EPOCH_S
-    return config.replace(
-        settings, scheduling={"reference_wallets": (str(reference.pubkey()),)}, chain=chain
-    )
+    return config.replace(settings, scheduling={"reference_wallets": (str(reference.pubkey()),)})
 
 
 class Server(uvicorn.Server):

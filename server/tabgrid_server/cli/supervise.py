@@ -112,7 +112,8 @@ class Child:
             return
         self.send(signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await self._process.wait()
         except TimeoutError:
             self.send(signal.SIGKILL)
             await self._process.wait()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,37 +17,20 @@ from ..chain import approvals
 from ..chain.approvals import ApprovalError, Draft
 from ..chain.keys import KeyFileError, load
 from ..chain.panics import foreign
-from ..chain.refusals import SignerUnavailable
 from ..chain.report import TreasuryReport, report
-from ..chain.rpc import Rpc, RpcError
-from ..chain.treasury import Treasury, TreasuryError, approval, find_treasury, landed
-from ..store import Store, StoreError, breaker
+from ..chain.rpc import Rpc
+from ..chain.treasury import Treasury, approval, find_treasury, landed
+from ..store import breaker
 from . import founding
+from .own_chain import with_rpc
+from .own_grid import chain_group, open_store, with_store
 
 T = TypeVar("T")
 
 
-@click.group()
-@click.option("--settings", "file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="The grid's folder.")
-@click.option("--database", help="SQLAlchemy URL.  [default: SQLite in the data folder]")
-@click.option("--rpc", multiple=True, help="JSON-RPC of the chain that the treasury is on.")
-@click.pass_context
-def treasury(
-    context: click.Context,
-    file: Path | None,
-    data: Path | None,
-    database: str | None,
-    rpc: tuple[str, ...],
-) -> None:
+@chain_group
+def treasury() -> None:
     """Show what the grid can pay, approve and revoke it, reset the breaker."""
-    flags = {"data": data and str(data), "database": database}
-    given = {name: value for name, value in flags.items() if value is not None}
-    overrides: dict[str, dict[str, Any]] = {"server": given, "chain": {"rpc": rpc} if rpc else {}}
-    try:
-        context.obj = config.load(file, os.environ, overrides)
-    except config.SettingsError as error:
-        raise click.ClickException(str(error)) from error
 
 
 @treasury.command()
@@ -59,9 +40,10 @@ def status(settings: config.Settings, as_json: bool) -> None:
     """Show what is left, what is owed, and whether payouts are stopped."""
 
     async def ask(rpc: Rpc, found: Treasury) -> TreasuryReport:
-        return await _with_store(settings, lambda s: report(s, rpc, found, settings.chain))
+        async with open_store(settings) as store:
+            return await report(store, rpc, found, settings.chain)
 
-    told = _run(_with_treasury(settings, ask))
+    told = _with_treasury(settings, ask)
     click.echo(msgspec.json.encode(told) if as_json else told.lines(settings.chain))
 
 
@@ -120,16 +102,15 @@ def sign(file: Path, keypair: Path, yes: bool) -> None:
 def send(settings: config.Settings, file: Path) -> None:
     """Send FILE once all have signed it, and wait until the chain has it."""
 
-    async def work() -> str:
+    async def work(rpc: Rpc) -> str:
         paper = approvals.read(file)
         if paper.missing:
             raise ApprovalError(_missing(paper))
-        async with Rpc(_url(settings)) as rpc:
-            if (await rpc.height()).height > paper.last_valid_height:
-                raise ApprovalError(f"{file} is too old: a transaction is good for about a minute.")
-            return await landed(rpc, await rpc.send(bytes(paper.parsed)))
+        if (await rpc.height()).height > paper.last_valid_height:
+            raise ApprovalError(f"{file} is too old: a transaction is good for about a minute.")
+        return await landed(rpc, await rpc.send(bytes(paper.parsed)))
 
-    click.echo(f"Done, in transaction {_run(work())}.")
+    click.echo(f"Done, in transaction {with_rpc(settings, work)}.")
 
 
 @treasury.command()
@@ -138,7 +119,7 @@ def send(settings: config.Settings, file: Path) -> None:
 def reset(settings: config.Settings, note: str) -> None:
     """Close the breaker: claims go on, and the caps count from now."""
     symbol, now = settings.chain.symbol, time.time()
-    done = _run(_with_store(settings, lambda s: s.write(breaker.reset, symbol, note, now)))
+    done = with_store(settings, lambda s: s.write(breaker.reset, symbol, note, now))
     if not done:
         raise click.ClickException("The breaker is not tripped; there is nothing to reset.")
     click.echo("Claims go on.")
@@ -150,7 +131,7 @@ def reset(settings: config.Settings, note: str) -> None:
 def stop(settings: config.Settings, reason: str) -> None:
     """Trip the breaker by hand: no claim is co-signed until `tabgrid treasury reset`."""
     symbol, now = settings.chain.symbol, time.time()
-    _run(_with_store(settings, lambda s: s.write(breaker.trip, symbol, reason, now)))
+    with_store(settings, lambda s: s.write(breaker.trip, symbol, reason, now))
     click.echo("Claims are paused.")
 
 
@@ -184,7 +165,7 @@ def _change(
             raise ApprovalError(f"{_missing(signed)} too; use --out for several signers.")
         return f"Done, in transaction {await landed(rpc, await rpc.send(bytes(signed.parsed)))}."
 
-    click.echo(_run(_with_treasury(settings, work)))
+    click.echo(_with_treasury(settings, work))
 
 
 def _missing(paper: Draft) -> str:
@@ -197,31 +178,8 @@ def _address(option: str, text: str) -> Pubkey:
         return Pubkey.from_string(text)
 
 
-def _url(settings: config.Settings) -> str | tuple[str, ...]:
-    if not settings.chain.rpc:
-        raise ApprovalError("Which chain is the treasury on? Give --rpc URL.")
-    return settings.chain.rpc
-
-
-async def _with_treasury(
-    settings: config.Settings, work: Callable[[Rpc, Treasury], Awaitable[T]]
-) -> T:
-    async with Rpc(_url(settings)) as rpc:
+def _with_treasury(settings: config.Settings, work: Callable[[Rpc, Treasury], Awaitable[T]]) -> T:
+    async def found(rpc: Rpc) -> T:
         return await work(rpc, await find_treasury(rpc, settings.chain, settings.data))
 
-
-async def _with_store(settings: config.Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    store = await Store.open(settings.database)
-    try:
-        return await work(store)
-    finally:
-        await store.close()
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except SignerUnavailable as error:
-        raise click.ClickException(error.why) from error
-    except (ApprovalError, KeyFileError, RpcError, StoreError, TreasuryError) as error:
-        raise click.ClickException(str(error)) from error
+    return with_rpc(settings, found)

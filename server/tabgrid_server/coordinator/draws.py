@@ -15,8 +15,7 @@ from ..blobs.tickets import load_or_create_secret
 from ..trust import draws
 from ..trust.policy import DAY
 
-#: 1 January 2026, UTC: epoch 0 of every grid, so that there is one thing less to keep.
-FIRST_DAY = 1_767_225_600.0
+FIRST_DAY = draws.FIRST_DAY
 FILE = Path("keys", "draws.key")
 
 
@@ -50,6 +49,12 @@ class Draws:
         if epoch != self._today:
             self._today, self._secret = epoch, draws.secret_of(self._root, epoch)
         return epoch, self._secret
+
+    def secret_of(self, epoch: int, now: float) -> bytes | None:
+        """Of an epoch that is over; None of any other: it may decide yet."""
+        if not 0 <= epoch < self.at(now)[0]:
+            return None
+        return draws.secret_of(self._root, epoch)
 
     def commitment(self, now: float) -> bytes:
         """The hash of today's secret: yesterday's secret, or on the first day the anchor."""

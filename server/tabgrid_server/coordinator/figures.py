@@ -1,7 +1,8 @@
 """The grid's totals and last hour, counted as things happen. Pure.
 
 Read from the store once, at start, and counted on from there: a page that shows them, or a
-thousand that do, cost no query.
+thousand that do, cost no query. What nodes earned is counted by whoever books it: see
+``Store.earned``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..api.schemas import Minute
+from ..api.schemas.grid import Minute
 
 MINUTES = 60
 #: Latencies kept per minute for its median. The first ones of a minute are as good as any.
@@ -38,7 +39,6 @@ class Sums(msgspec.Struct):
 
     done: int = 0
     failed: int = 0
-    settled: int = 0
     paid: int = 0
 
 
@@ -47,10 +47,9 @@ class Figures:
         self.sums = sums
         self._hour = {minute.at: _Bucket(minute.at, minute.done, minute.p50_ms) for minute in hour}
 
-    def done(self, now: float, seconds: float, pay: int) -> None:
+    def done(self, now: float, seconds: float) -> None:
         """A job was booked ``seconds`` after its submission."""
         self.sums.done += 1
-        self.sums.settled += pay
         bucket = self._bucket(now)
         bucket.done += 1
         if len(bucket.latencies) < SAMPLES:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from tabgrid_wire.messages import Hello, LoadedModel, Result, ToNode
 
-from ..api.schemas import JobRow, JobState, NodeState, Progress
+from ..api.schemas.grid import NodeState
+from ..api.schemas.jobs import JobRow, JobState, Progress
 from .offers import Offer
 from .pricing import Price
 
@@ -30,12 +31,16 @@ class Answer(msgspec.Struct, frozen=True):
     output: bytes
     #: SHA-256 of ``output``.
     digest: bytes
+    #: What lay between the steps to the output, if the node committed to it.
+    trace: bytes = b""
 
 
 class Link(Protocol):
     """The way to one node; never blocks the caller."""
 
     address: str
+    #: Up to which addition to the protocol it speaks.
+    minor: int
 
     def send(self, message: ToNode) -> None: ...
 
@@ -69,8 +74,9 @@ class LiveJob:
     """A job from its acceptance to its durable end."""
 
     __slots__ = (
-        "assigned_at", "attempts", "ended", "ending", "finished_at", "id", "input", "input_bytes",
-        "key_id", "node", "offer", "owner", "previewed_at", "price", "progress",
+        "assigned_at", "attempts", "checked", "ended", "ending", "finished_at", "id", "input",
+        "input_bytes", "interactive", "key_id", "node", "offer", "owner", "previewed_at", "price",
+        "progress",
         "public", "returned_at", "show_preview", "state", "submitted_at", "units", "usage",
     )  # fmt: skip
 
@@ -88,6 +94,7 @@ class LiveJob:
         usage: dict[str, int],
         public: bool,
         show_preview: bool,
+        checked: bool = False,
         submitted_at: float,
     ) -> None:
         self.id = id
@@ -101,6 +108,8 @@ class LiveJob:
         self.usage = usage
         self.public = public
         self.show_preview = show_preview
+        #: Whether its answer is held until a reference agrees.
+        self.checked = checked
         self.submitted_at = submitted_at
         self.state: JobState = "queued"
         self.assigned_at: float | None = None
@@ -108,12 +117,23 @@ class LiveJob:
         self.finished_at: float | None = None
         self.node: LiveNode | None = None
         self.attempts = 0
+        #: Somebody waits for the answer.
+        self.interactive = False
         #: When its last preview was passed on, monotonic.
         self.previewed_at = 0.0
         self.progress: Progress | None = None
         #: Its end without a result, from when that is certain; the refund is not booked yet.
         self.ending: Outcome | None = None
         self.ended: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    @property
+    def sent(self) -> bytes:
+        """What a node is sent."""
+        return self.input_bytes
+
+    @property
+    def task(self) -> Literal["answer", "recheck"]:
+        return "answer"
 
     def row(self) -> JobRow:
         hello = self.node.hello if self.node else None
@@ -141,4 +161,5 @@ class LiveJob:
             public=self.public,
             expired_at=None,
             progress=self.progress if self.state == "running" else None,
+            checked=self.checked,
         )

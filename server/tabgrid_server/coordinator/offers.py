@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 import msgspec
 
-from tabgrid_models.connectors.base import AnyConnector, Comparison, InvalidInput
+from tabgrid_models.connectors.base import AnyConnector, Comparison, InvalidInput, Thresholds
 from tabgrid_models.manifest import Manifest
 from tabgrid_models.runtime import Tokenizer
 
 from ..settings import GridSettings, SettingsError
-from .pricing import Price, quote
+from .pricing import Price, check_of, quote, with_check
 
 #: Bytes of input that are tokenised in less than a millisecond or two.
 COUNTED_AT_ONCE = 16 * 1024
@@ -29,6 +29,11 @@ class Priced(msgspec.Struct, frozen=True):
     units: int
     usage: dict[str, int]
     price: Price
+    #: What it costs more to have the answer checked before it is delivered.
+    check: int
+
+    def cost(self, checked: bool) -> Price:
+        return with_check(self.price, self.check) if checked else self.price
 
 
 class Offer:
@@ -42,6 +47,7 @@ class Offer:
         connector: AnyConnector,
         tokenizer: Tokenizer | None,
         thresholds: Mapping[str, float] = NO_THRESHOLDS,
+        step_thresholds: Mapping[str, float] = NO_THRESHOLDS,
     ) -> None:
         self.grid = grid
         self.settings = settings
@@ -50,6 +56,7 @@ class Offer:
         self.connector = connector
         self._tokenizer = tokenizer
         self._thresholds = thresholds
+        self._step_thresholds = step_thresholds
         self._encoder = msgspec.msgpack.Encoder()
         self._input = msgspec.msgpack.Decoder(connector.Input)
         self._output = msgspec.msgpack.Decoder(connector.Output)
@@ -67,7 +74,9 @@ class Offer:
         self.connector.validate(input, self.manifest)
         usage = self.connector.usage(input, self.manifest, self._tokenizer)
         price = quote(usage.units, self.settings.price_per_unit, self.settings.fee_bps)
-        return Priced(input, self._encoder.encode(input), usage.units, usage.details, price)
+        check = check_of(price, self.settings.check_bps)
+        encoded = self._encoder.encode(input)
+        return Priced(input, encoded, usage.units, usage.details, price, check)
 
     async def price_in_time(self, input: msgspec.Struct) -> Priced:
         """``price``, in a thread where counting tokens would hold up everybody else."""
@@ -83,11 +92,20 @@ class Offer:
         return self._output.decode(encoded)  # type: ignore[no-any-return]
 
     def compare(
-        self, reference: msgspec.Struct, candidate: msgspec.Struct, dtype: str
+        self, reference: msgspec.Struct, candidate: msgspec.Struct, dtype: str, reference_dtype: str
     ) -> Comparison:
-        """By the threshold that the model was calibrated to, or the connector's own."""
+        """By the threshold that the model was calibrated to, or the connector's own.
+
+        Honest answers in two dtypes may lie far beyond it, so those meet a wide one.
+        """
         threshold = self._thresholds.get(dtype)
+        if dtype != reference_dtype:
+            threshold = self.connector.mixed
         return self.connector.compare(reference, candidate, dtype, threshold)
+
+    def thresholds(self, dtype: str) -> Thresholds:
+        """What the model was calibrated to, for an answer of this dtype that came in steps."""
+        return Thresholds(self._thresholds.get(dtype), self._step_thresholds.get(dtype))
 
 
 class Offers:
@@ -115,6 +133,7 @@ def build(
     connector_of: Callable[[Manifest], AnyConnector],
     tokenizer_of: Callable[[Manifest], Tokenizer | None],
     thresholds_of: Callable[[Manifest], Mapping[str, float]] = lambda manifest: NO_THRESHOLDS,
+    step_thresholds_of: Callable[[Manifest], Mapping[str, float]] = lambda manifest: NO_THRESHOLDS,
 ) -> Offers:
     """Join grids with the model library. Raises ``SettingsError`` for a model that is not there."""
     offers = []
@@ -126,7 +145,15 @@ def build(
                     f"Grid {grid!r} offers model {model!r}, which the model library does not have; "
                     "add it with 'tabgrid models add' or change grids." + grid + ".models."
                 )
-            connector = connector_of(manifest)
-            tokenizer, thresholds = tokenizer_of(manifest), thresholds_of(manifest)
-            offers.append(Offer(grid, settings, manifest, connector, tokenizer, thresholds))
+            offers.append(
+                Offer(
+                    grid,
+                    settings,
+                    manifest,
+                    connector_of(manifest),
+                    tokenizer_of(manifest),
+                    thresholds_of(manifest),
+                    step_thresholds_of(manifest),
+                )
+            )
     return Offers(offers)

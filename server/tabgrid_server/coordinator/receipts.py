@@ -9,14 +9,15 @@ import hashlib
 
 import msgspec
 
+from tabgrid_models.connectors.base import Traced
 from tabgrid_wire import commitment
 
-from ..api.schemas import Receipt
-from ..store import Settlement
+from ..api.schemas.receipts import Receipt
+from ..store import Settlement, TrustStep
 from .live import Answer, LiveJob, LiveNode
 
-#: 2 has the figures of the draw.
-VERSION = 2
+#: 2 has the figures of the draw, 3 the root of what lay between the steps, 4 how large that is.
+VERSION = 4
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -31,7 +32,15 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def commit_hash(job: LiveJob, node: LiveNode, answer: Answer) -> bytes:
-    return commitment.commit_hash(job.id, node.wallet, answer.result.nonce, answer.digest)
+    result = answer.result
+    return commitment.commit_hash(job.id, node.wallet, result.nonce, answer.digest, result.root)
+
+
+def _leaves(job: LiveJob) -> int:
+    """States that the answer's node committed to."""
+    connector = job.offer.connector
+    assert isinstance(connector, Traced), "a root was taken of an answer without steps"
+    return len(connector.kept(job.input, job.offer.manifest))
 
 
 def receipt_of(
@@ -44,6 +53,7 @@ def receipt_of(
 ) -> Receipt:
     """The store numbers receipts in the order of settlement."""
     result, digest = answer.result, answer.digest
+    leaves = _leaves(job) if result.root else None
     offer = job.offer
     return Receipt(
         v=VERSION,
@@ -61,6 +71,10 @@ def receipt_of(
         result_hash=digest.hex(),
         commit_hash=commit_hash(job, node, answer).hex(),
         nonce=result.nonce.hex(),
+        checked=job.checked,
+        trace_root=result.root.hex() if result.root else None,
+        trace_leaves=leaves,
+        trace_size=len(answer.trace) // leaves if leaves else None,
         signature=result.signature.hex(),
         units=job.units,
         price=job.price.total,
@@ -82,6 +96,7 @@ def settlement_of(
     dtype: str,
     now: float,
     evidence: Evidence | None = None,
+    step: TrustStep | None = None,
 ) -> Settlement:
     """An accepted answer as the store books it; of one that was uploaded, only its name."""
     blob = answer.result.blob
@@ -106,7 +121,8 @@ def settlement_of(
         dtype=dtype,
         attempts=job.attempts,
         assigned_at=job.assigned_at or now,
-        returned_at=now,
+        returned_at=job.returned_at or now,
         finished_at=now,
         release_at=now + job.offer.settings.release_s,
+        trust=step,
     )

@@ -18,6 +18,7 @@ from tabgrid_models import catalogue
 from tabgrid_models.connectors import connector
 from tabgrid_models.connectors.embeddings import MAX_PADDED_TOKENS, EmbeddingsInput
 from tabgrid_models.manifest import Golden, Manifest, Variant
+from tabgrid_models.runtime import quiet
 
 from . import ExportError, corpus, graph, memory, shards, weights
 from .native import NativeRuntime
@@ -143,7 +144,7 @@ def reference(source: Path, texts: Sequence[str], max_tokens: int) -> list[list[
 def answer(runtime: NativeRuntime, manifest: Manifest, texts: Sequence[str]) -> Any:
     """The connector's own answer, by the code that every node runs."""
     run = connector("embeddings").run
-    return asyncio.run(run(EmbeddingsInput(tuple(texts)), manifest, runtime, _quiet))
+    return asyncio.run(run(EmbeddingsInput(tuple(texts)), manifest, runtime, quiet))
 
 
 def cosines(manifest: Manifest, folder: Path, texts: Sequence[str], rows: Any) -> list[float]:
@@ -226,7 +227,3 @@ def _json(path: Path) -> Any:
         raise ExportError(
             f"{path} is missing; only folders of sentence-transformers can be added."
         ) from error
-
-
-def _quiet(done: int, total: int, stage: str = "", chunk: bytes = b"") -> None:
-    """Nobody watches an export's golden answers."""

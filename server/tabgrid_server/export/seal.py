@@ -20,6 +20,7 @@ import msgspec
 from tabgrid_models import catalogue
 from tabgrid_models.catalogue import Catalogue, InvalidManifest
 from tabgrid_models.manifest import File, Golden, Manifest
+from tabgrid_models.runtime import quiet
 
 from ..library import MANIFEST, Library, LibraryError, all_files, find_files
 from . import ExportError
@@ -94,11 +95,7 @@ def _tested(manifest: Manifest, folder: Path, others: list[Manifest]) -> Manifes
         for pair in manifest.golden:
             asked = msgspec.convert(pair.input, algorithm.Input)
             algorithm.validate(asked, manifest)
-            answer = asyncio.run(algorithm.run(asked, manifest, runtime, _quiet))
+            answer = asyncio.run(algorithm.run(asked, manifest, runtime, quiet))
             golden.append(Golden(pair.input, msgspec.to_builtins(answer)))
     measured = msgspec.structs.replace(variant, memory_mib=round(peak_mib() - before))
     return msgspec.structs.replace(manifest, variants=(measured,), golden=tuple(golden))
-
-
-def _quiet(done: int, total: int, stage: str = "", chunk: bytes = b"") -> None:
-    """Nobody watches golden answers."""

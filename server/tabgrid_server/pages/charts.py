@@ -10,7 +10,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ..api.schemas import Claim, JobRow, Minute, Receipt, Wallet
+from ..api.schemas.claims import Claim
+from ..api.schemas.grid import Minute
+from ..api.schemas.jobs import JobRow
+from ..api.schemas.receipts import Receipt
+from ..api.schemas.wallets import Wallet
 
 #: A stage that took no visible time is still drawn: three thousandths are about 3 px.
 MIN_WIDTH = 3
@@ -56,7 +60,8 @@ class Hour(msgspec.Struct, frozen=True):
         """The chart in one sentence, for those who do not see it."""
         if not self.done or self.busiest is None:
             return "No jobs in the last hour."
-        rate = f"{self.done:,} jobs in the last hour, at most {self.busiest.done:,} in one minute"
+        jobs = "1 job" if self.done == 1 else f"{self.done:,} jobs"
+        rate = f"{jobs} in the last hour, at most {self.busiest.done:,} in one minute"
         return rate + (f"; half took under {self.p50_ms:,.0f} ms." if self.p50_ms else ".")
 
 
@@ -105,9 +110,14 @@ def job_bar(job: JobRow, now: float) -> Bar:
     return _bar(stages)
 
 
-def money_bar(receipt: Receipt, claim: Claim | None, now: float) -> Bar:
-    """Withheld, claimable, being paid: what a job earned, from settlement to the chain."""
+def money_bar(receipt: Receipt, claim: Claim | None, now: float, *, withheld: bool = False) -> Bar:
+    """Withheld, claimable, being paid: what a job earned, from settlement to the chain.
+
+    ``withheld``: it is, whatever time the receipt names.
+    """
     released = receipt.release_at
+    if withheld and now >= released:
+        return _bar([("withheld", "Withheld", receipt.settled_at, now, True)])
     stages = [("withheld", "Withheld", receipt.settled_at, released, now < released)]
     if now >= released:
         claimed = claim.created_at if claim else now

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ..api.schemas import Token
+from ..api.schemas.grid import Token
 from ..coordinator.pricing import quote
 
 #: From here on a reader compares magnitudes; the exact amount stays in the title.
 _MANY = 10_000
+
+#: Why a device cannot run a model, by ``RefusalCode``.
+REFUSALS = {
+    "wrong_numbers": "wrong numbers",
+    "fails": "does not compute it",
+    "out_of_memory": "too little memory",
+    "no_variant": "lacks memory or a feature",
+    "download_limit": "its owner's download limit",
+    "bad_model": "the model's files are at fault",
+    "unknown_algorithm": "an older node program",
+    "slow": "too slow",
+}
 
 
 def amount(base_units: int, token: Token) -> str:
@@ -87,6 +99,11 @@ def exact(at: float) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d} UTC"
 
 
+def exact_hour(at: float) -> str:
+    """ "2026-11-23 23:00 UTC", of an hour or a day that began then."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def iso(at: float) -> str:
     """For ``<time datetime>``."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
@@ -114,6 +131,9 @@ ACCOUNTS = {
     "overpaid": "Paid too early",
     "credit": "Credit",
     "held": "Held for jobs",
+    "fees": "Operator's fee",
+    "chain": "Paid on chain",
+    "unassigned": "Nobody's yet",
 }
 KINDS = {
     "grant": "Credit given",
@@ -128,7 +148,42 @@ KINDS = {
     "return": "Claim given back",
     "recover": "Payment found on chain",
     "offset": "Set off",
+    "void": "Wrong answer, pay taken back",
+    "fine": "Fine for a wrong answer",
+    "forfeit": "Forfeited",
+    "restore": "Given back after an appeal",
+    "reinstate": "Forfeited pay given back",
 }
+
+
+#: Word, state in the style sheet, meaning.
+_STANDINGS = {
+    "unknown": ("not here lately", "cancelled", "Not seen since the grid started"),
+    "untested": ("untested", "queued", "Not tested yet"),
+    "testing": ("testing", "queued", "On the test with known answers"),
+    "unsupported": (
+        "not supported", "cancelled", "This device computes the model wrong: no fault of its owner"
+    ),
+    "probation": ("new", "running", "Every answer is checked until enough of them agreed"),
+    "proven": ("proven", "done", "Enough answers were right: some are checked, by lot"),
+    "suspected": ("suspected", "running", "An answer was wrong: every one is checked for now"),
+    "convicted": ("excluded", "failed", "Answers were wrong too often: it gets no more jobs"),
+    "quarantined": (
+        "paused", "paused", "Devices of this class compute the model wrong at the moment"
+    ),
+}  # fmt: skip
+
+
+def standing(name: str) -> str:
+    return _STANDINGS[name][0]
+
+
+def standing_look(name: str) -> str:
+    return _STANDINGS[name][1]
+
+
+def standing_meaning(name: str) -> str:
+    return _STANDINGS[name][2]
 
 
 def account(name: str) -> str:
@@ -137,6 +192,10 @@ def account(name: str) -> str:
 
 def kind(name: str) -> str:
     return KINDS.get(name, name)
+
+
+def refusal(code: str) -> str:
+    return REFUSALS.get(code, code)
 
 
 def backend(name: str) -> str:

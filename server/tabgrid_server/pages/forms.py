@@ -18,6 +18,7 @@ class Field(msgspec.Struct, frozen=True):
     required: bool
     hint: str = ""
     value: str = ""
+    #: Of a number, of the characters of a text, of how many lines.
     least: float | None = None
     most: float | None = None
 
@@ -37,7 +38,7 @@ def fields(kind: type[Any]) -> tuple[Field, ...]:
 def _field(name: str, part: dict[str, Any], required: bool) -> Field:
     kind = _kind(part)
     default = part.get("default")
-    text = kind in ("text", "line")
+    counted = {"text": "Length", "line": "Length", "lines": "Items"}.get(kind)
     return Field(
         name=name,
         label=name.replace("_", " ").capitalize(),
@@ -45,8 +46,8 @@ def _field(name: str, part: dict[str, Any], required: bool) -> Field:
         required=required,
         hint=_hint(part, kind),
         value="" if default is None else str(default).lower() if kind == "check" else str(default),
-        least=part.get("minLength" if text else "minimum"),
-        most=part.get("maxLength" if text else "maximum"),
+        least=part.get(f"min{counted}" if counted else "minimum"),
+        most=part.get(f"max{counted}" if counted else "maximum"),
     )
 
 

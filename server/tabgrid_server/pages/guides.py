@@ -63,7 +63,7 @@ def render(slug: str, text: str) -> Guide:
     tokens = markdown.parse(text)
     headings = _anchor(tokens)
     title = next(t.content for i, t in enumerate(tokens) if i and tokens[i - 1].tag == "h1")
-    summary = next(t.content for i, t in enumerate(tokens) if i and tokens[i - 1].tag == "p")
+    summary = next(_plain(t) for i, t in enumerate(tokens) if i and tokens[i - 1].tag == "p")
     html = Markup(markdown.renderer.render(tokens, markdown.options, {}))  # noqa: S704 our files
     return Guide(slug=slug, title=title, summary=summary, headings=headings, html=html)
 
@@ -85,9 +85,14 @@ def _anchor(tokens: list[Token]) -> tuple[Heading, ...]:
         if opening.type == "heading_open" and opening.tag == "h2":
             anchor = re.sub(r"[^a-z0-9]+", "-", inline.content.lower()).strip("-")
             opening.attrSet("id", anchor)
-            plain = "".join(t.content for t in inline.children or [])
-            found.append(Heading(anchor, plain))
+            found.append(Heading(anchor, _plain(inline)))
     return tuple(found)
+
+
+def _plain(inline: Token) -> str:
+    """Its words without their marks."""
+    parts = inline.children or []
+    return "".join(" " if part.type == "softbreak" else part.content for part in parts)
 
 
 def _render_fence(self: RendererHTML, tokens: Sequence[Token], at: int, *_: Any) -> str:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from . import evidence
 from . import format as words
 from .assets import Assets
 from .views import Chain, Views
@@ -55,9 +56,19 @@ def environment() -> Environment:
         backend=words.backend,
         account=words.account,
         kind=words.kind,
+        exact_hour=words.exact_hour,
+        distance=evidence.figure_of,
+        probability=evidence.probability,
+        purpose=evidence.purpose,
+        why_given_up=evidence.why_given_up,
+        standing=words.standing,
+        standing_look=words.standing_look,
+        standing_meaning=words.standing_meaning,
+        refusal=words.refusal,
         json=for_script,
     )
     env.globals["ago"] = words.ago
+    env.globals["share"] = evidence.share
     return env
 
 

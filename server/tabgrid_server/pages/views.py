@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from tabgrid_models.calibration import Calibration
 
-from ..api.schemas import (
-    Claim,
-    Epoch,
-    Epochs,
-    Grid,
-    GridModel,
-    JobRow,
-    Leaves,
-    Node,
-    Proof,
-    Receipt,
-    Statement,
-    Stats,
-    Token,
-    Transaction,
-    Wallet,
-)
+from ..api.schemas.checks import Evidence
+from ..api.schemas.claims import Claim
+from ..api.schemas.epochs import Epoch, Epochs, Leaves, Proof
+from ..api.schemas.grid import Grid, GridModel, Node, Stats, Token, Unsupported
+from ..api.schemas.health import Health
+from ..api.schemas.jobs import JobRow
+from ..api.schemas.receipts import Receipt
+from ..api.schemas.transactions import Transaction
+from ..api.schemas.trust import WalletRecord
+from ..api.schemas.wallets import Postings, Statement, Wallet
 from .forms import Field
+
+Total = Literal["settled", "paid", "refunded"]
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -86,8 +81,8 @@ class Views(Protocol):
 
     async def job(self, id: str) -> JobRow | None: ...
 
-    async def pictures(self, limit: int) -> Sequence[Picture]:
-        """The newest that may be shown to anybody."""
+    async def pictures(self, limit: int, before: str | None = None) -> Sequence[Picture]:
+        """The newest that may be shown to anybody; ``before`` as in ``recent_jobs``."""
 
     async def picture(self, job: JobRow) -> Picture | None:
         """What this job drew, if anybody may see it."""
@@ -125,11 +120,28 @@ class Views(Protocol):
     async def proof(self, job: str) -> Proof | None:
         """``None`` while the receipt is in no epoch."""
 
+    async def evidence(self, job: str, receipt: Receipt | None) -> Evidence:
+        """What is known of a job's answer; the receipt is the job's, if it has one."""
+
+    async def record(self, address: str) -> WalletRecord:
+        """All zero for an address that never worked."""
+
+    async def health(self, grid: str, by: Literal["hour", "day"]) -> Health | None: ...
+
+    async def postings(self, total: Total, limit: int, before: int | None) -> Postings:
+        """Behind a total of the grid, newest first."""
+
+    async def job_postings(self, job: str) -> Postings:
+        """Of a job that is there."""
+
     def models(self) -> Sequence[ModelCard]:
         """All that are offered, in the order of the settings."""
 
     async def grids(self) -> Sequence[Grid]: ...
 
     async def nodes(self) -> Sequence[Node]: ...
+
+    async def unsupported(self) -> Sequence[Unsupported]:
+        """Kinds of devices that cannot run a model, the most frequent first."""
 
     def chain(self) -> Chain: ...

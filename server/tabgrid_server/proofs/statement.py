@@ -13,11 +13,14 @@ import msgspec
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
-from ..api.schemas import Attestation, Balance
-from . import merkle
+from tabgrid_wire import merkle
+
+from ..api.schemas.attestation import Attestation, Balance
+from .corrections import GENESIS as NO_CORRECTIONS
 from .epoch import Hex32
 
-VERSION = 1
+#: 2 has the corrections of pay.
+VERSION = 2
 _DOMAIN = b"tabgrid/attestation/v1\0"
 _BALANCE = b"tabgrid/balance/v1\0"
 
@@ -58,6 +61,9 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: The newest epoch that is final on chain, 0 for none, and its root.
     epoch: int
     root: Hex32
+    #: How many corrections of pay there are, and the newest one's hash; see ``corrections``.
+    corrections: int = 0
+    corrected: Hex32 = NO_CORRECTIONS.hex()
 
 
 _decode = msgspec.json.Decoder(Statement).decode

@@ -18,6 +18,9 @@ from .events import (
     NodeReady,
     ResultAccepted,
     Ticked,
+    UnitAllowed,
+    UnitBarred,
+    UnitProven,
 )
 from .instructions import AssignJob, CancelLease, FailJob, Instruction
 from .policy import Policy
@@ -41,4 +44,7 @@ __all__ = [
     "ResultAccepted",
     "Scheduler",
     "Ticked",
+    "UnitAllowed",
+    "UnitBarred",
+    "UnitProven",
 ]

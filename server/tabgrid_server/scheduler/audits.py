@@ -1,8 +1,9 @@
-"""Audits that wait for a reference, per grid and model. Users always go first."""
+"""Audits that wait for a reference, per grid and model. Users always go first, and audits that
+a user waits for go with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from .state import Job, Lease, Node
 
@@ -14,9 +15,14 @@ LOOKED_AT = 64
 
 
 class Audits:
-    def __init__(self) -> None:
+    """``may`` says whether a reference may run an audit now."""
+
+    def __init__(self, may: Callable[[Job, Node], bool]) -> None:
+        self._may = may
         # In order of arrival; a dict, since one may be called off in the middle.
         self._waiting: dict[Key, dict[str, Job]] = {}
+        #: Those among them that a user waits for.
+        self._awaited: dict[Key, dict[str, Job]] = {}
         self.running: dict[str, Lease] = {}
 
     def __len__(self) -> int:
@@ -27,18 +33,33 @@ class Audits:
 
     def put(self, audit: Job) -> None:
         audit.waiting = True
-        self._waiting.setdefault((audit.grid, audit.digest), {})[audit.id] = audit
+        key = (audit.grid, audit.digest)
+        self._waiting.setdefault(key, {})[audit.id] = audit
+        if audit.interactive:
+            self._awaited.setdefault(key, {})[audit.id] = audit
 
     def remove(self, audit: Job) -> None:
         audit.waiting = False
-        del self._waiting[(audit.grid, audit.digest)][audit.id]
+        key = (audit.grid, audit.digest)
+        del self._waiting[key][audit.id]
+        if audit.interactive:
+            del self._awaited[key][audit.id]
 
     def next_for(self, node: Node, keys: tuple[Key, ...]) -> Job | None:
         """Remove and return an audit that this reference may run."""
+        return self._first(self._waiting, node, keys)
+
+    def awaited_for(self, node: Node, keys: tuple[Key, ...]) -> Job | None:
+        """The same, of those that users wait for."""
+        return self._first(self._awaited, node, keys)
+
+    def _first(
+        self, lines: Mapping[Key, dict[str, Job]], node: Node, keys: tuple[Key, ...]
+    ) -> Job | None:
         for key in keys:
-            line = self._waiting.get(key, {})
+            line = lines.get(key, {})
             for _, audit in zip(range(LOOKED_AT), line.values(), strict=False):
-                if audit.may_audit(node):
+                if self._may(audit, node):
                     self.remove(audit)
                     return audit
         return None
@@ -51,6 +72,8 @@ class Audits:
         key = (job.grid, job.digest)
         for lease in reversed(self.running.values()):
             node = lease.node
-            if node.state == "ready" and key in held[node.id] and node.id not in job.avoid:
+            if lease.job.interactive:
+                continue
+            if node.state == "ready" and key in held[node.id] and node.wallet not in job.avoid:
                 return lease
         return None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import Any, Literal
 
 from . import events as e
-from .audits import Audits
-from .free import FreeNodes
+from .alarms import Alarms
+from .audits import LOOKED_AT, Audits
+from .failures import Failures
+from .free import SURE_AFTER, FreeNodes
 from .instructions import AssignJob, CancelLease, FailJob, Instruction
+from .lines import Lines
 from .policy import Policy
-from .queue import FairQueue
 from .state import Job, Lease, Node
 
 #: What a job costs beside its units: messages both ways and a busy event loop.
@@ -30,16 +31,20 @@ class Scheduler:
         self.jobs: dict[str, Job] = {}
         self.leases: dict[str, Lease] = {}
         self._new_lease = new_lease
-        self._queues: dict[tuple[str, str], FairQueue] = {}
-        self._waiting: dict[tuple[str, str], int] = {}
-        self._free = FreeNodes()
-        self._audits = Audits()
-        self._alarms: list[tuple[float, int, Literal["lease", "hedge", "rest"], str]] = []
-        self._alarm_count = 0
+        self._lines = Lines()
+        self._free = FreeNodes(policy.newcomers_turn)
+        self._audits = Audits(self._may_audit)
+        #: The operator's own, by id.
+        self._references: dict[str, Node] = {}
+        self._alarms = Alarms()
+        self._failures = Failures(policy.rest_max_s)
         self._out: list[Instruction] = []
         self._handlers: dict[type, Callable[[Any, float], None]] = {
             e.NodeJoined: self._node_joined,
             e.NodeReady: self._node_ready,
+            e.UnitBarred: self._unit_barred,
+            e.UnitAllowed: self._unit_allowed,
+            e.UnitProven: self._unit_proven,
             e.NodePaused: self._node_paused,
             e.NodeDraining: self._node_draining,
             e.NodeLeft: self._node_left,
@@ -59,11 +64,11 @@ class Scheduler:
 
     def next_alarm(self) -> float | None:
         """When ``Ticked`` is due, at the latest."""
-        return self._alarms[0][0] if self._alarms else None
+        return self._alarms.next
 
     @property
     def queued(self) -> int:
-        return sum(self._waiting.values())
+        return len(self._lines)
 
     @property
     def running(self) -> int:
@@ -75,20 +80,30 @@ class Scheduler:
         return len(self._audits) + len(self._audits.running)
 
     def waiting_for(self, grid: str, digest: str) -> int:
-        return self._waiting.get((grid, digest), 0)
+        return self._lines.length((grid, digest))
 
     def serving(self, grid: str, digest: str) -> int:
         """How many nodes could take such a job now or when they are free again."""
         return self._free.holders(grid, digest)
+
+    def speeds(self, grid: str, digest: str) -> list[float]:
+        """Units per second of the nodes that are given such jobs, the slowest first."""
+        key = (grid, digest)
+        ready = (node for node in self.nodes.values() if node.state == "ready")
+        return sorted(node.speeds[digest] for node in ready if key in self._free.keys(node))
 
     # --- nodes ------------------------------------------------------------------------
 
     def _node_joined(self, event: e.NodeJoined, now: float) -> None:
         if event.node in self.nodes:
             raise ValueError(f"node {event.node} joined twice")
-        self.nodes[event.node] = Node(
-            event.node, event.wallet, event.grids, event.reference, event.device_class
-        )
+        node = Node(event.node, event.wallet, event.grids, event.reference, event.device_class)
+        self._failures.joined(node, now)
+        self.nodes[node.id] = node
+        if node.reference:
+            self._references[node.id] = node
+        if now < node.resting_until:
+            self._alarms.set(node.resting_until, "rest", node.id)
 
     def _node_ready(self, event: e.NodeReady, now: float) -> None:
         node = self.nodes[event.node]
@@ -96,28 +111,98 @@ class Scheduler:
             return
         self._free.forget(node)
         node.speeds, node.capacity = event.speeds, event.capacity
+        node.barred, node.proven = set(event.barred), set(event.proven)
+        node.dtypes = event.dtypes
         node.move("resting" if now < node.resting_until else "ready")
         self._free.learn(node)
+        self._call_off_barred(node, "The node is not trusted any more.", now)
+        self._offer(node, now)
+        self._offer_audits_of(node, now)
+
+    def _unit_barred(self, event: e.UnitBarred, now: float) -> None:
+        self._grade(event.node, event.digest, barred=True)
+        node = self.nodes[event.node]
+        self._call_off_barred(node, event.reason, now)
         self._offer(node, now)
 
+    def _unit_allowed(self, event: e.UnitAllowed, now: float) -> None:
+        self._grade(event.node, event.digest)
+        self._offer(self.nodes[event.node], now)
+
+    def _unit_proven(self, event: e.UnitProven, now: float) -> None:
+        self._grade(event.node, event.digest, proven=True)
+        self._offer(self.nodes[event.node], now)
+
+    def _grade(
+        self, node_id: str, digest: str, *, barred: bool = False, proven: bool = False
+    ) -> None:
+        node = self.nodes[node_id]
+        known = self._free.forget(node)
+        for graded, holds in ((node.barred, barred), (node.proven, proven)):
+            graded.discard(digest)
+            if holds:
+                graded.add(digest)
+        if known:
+            self._free.learn(node)
+
+    def _call_off_barred(self, node: Node, reason: str, now: float) -> None:
+        """Nobody wants the answers that it computes now: others get the jobs, at once."""
+        for lease_id in list(node.leases):
+            if self.leases[lease_id].job.digest in node.barred:
+                lease = self._end_lease(lease_id)
+                lease.job.last_reason = reason
+                # It was no fault of the job's.
+                lease.job.attempts -= 1
+                self._out.append(CancelLease(node.id, lease_id, reason))
+                self._retry(lease.job, now)
+
     def _node_paused(self, event: e.NodePaused, now: float) -> None:
-        self._withdraw(self.nodes[event.node], "paused")
+        self._withdraw(self.nodes[event.node], "paused", now)
 
     def _node_draining(self, event: e.NodeDraining, now: float) -> None:
-        self._withdraw(self.nodes[event.node], "draining")
+        self._withdraw(self.nodes[event.node], "draining", now)
 
-    def _withdraw(self, node: Node, to: Literal["paused", "draining"]) -> None:
+    def _withdraw(self, node: Node, to: Literal["paused", "draining"], now: float) -> None:
         if node.state != "draining":
             self._free.forget(node)
             node.move(to)
+            self._offer_audits_of(node, now)
 
     def _node_left(self, event: e.NodeLeft, now: float) -> None:
-        node = self.nodes.pop(event.node)
+        node = self.nodes[event.node]
+        if node.leases and node.state == "ready":
+            # A closed tab may do that now and then; whoever makes a habit of it rests.
+            self._strike(node, now)
+        del self.nodes[node.id]
+        self._references.pop(node.id, None)
         self._free.forget(node)
+        self._failures.left(node, now)
         for lease_id in list(node.leases):
             lease = self._end_lease(lease_id)
+            lease.job.avoid.add(node.wallet)
             lease.job.last_reason = "The node that ran it left."
             self._retry(lease.job, now)
+        self._offer_audits_of(node, now)
+
+    def _may_audit(self, audit: Job, node: Node) -> bool:
+        """A reference of another precision only where none of the answer's own is here."""
+        if not audit.may_audit(node):
+            return False
+        if not audit.dtype or node.dtypes.get(audit.digest) == audit.dtype:
+            return True
+        key = (audit.grid, audit.digest)
+        return not any(
+            each.dtypes.get(audit.digest) == audit.dtype and key in self._free.keys(each)
+            for each in self._references.values()
+            if each.wallet != audit.not_wallet
+        )
+
+    def _offer_audits_of(self, reference: Node, now: float) -> None:
+        """What waited for it may be for others, now that it is gone or computes otherwise."""
+        if reference.reference:
+            for each in list(self._references.values()):
+                if each.free:
+                    self._offer(each, now)
 
     # --- jobs -------------------------------------------------------------------------
 
@@ -125,9 +210,10 @@ class Scheduler:
         if event.job in self.jobs:
             raise ValueError(f"job {event.job} was submitted twice")
         job = Job(event.job, event.owner, event.grid, event.digest, event.units)
+        job.interactive = event.interactive
         self.jobs[job.id] = job
         if not self._assign(job, now):
-            self._enqueue(job).push(job.owner, job.id, job.units)
+            self._lines.put(job)
 
     def _audit_submitted(self, event: e.AuditSubmitted, now: float) -> None:
         if event.audit in self.jobs:
@@ -135,6 +221,8 @@ class Scheduler:
         audit = Job(event.audit, "", event.grid, event.digest, event.units)
         audit.not_wallet = event.wallet
         audit.not_device_classes = event.not_device_classes
+        audit.dtype = event.dtype
+        audit.interactive = event.interactive
         self.jobs[audit.id] = audit
         if not self._assign(audit, now):
             self._audits.put(audit)
@@ -146,26 +234,37 @@ class Scheduler:
 
     def _result_accepted(self, event: e.ResultAccepted, now: float) -> None:
         lease = self._end_lease(event.lease)
-        lease.node.strikes = lease.node.rests = 0
+        self._make_up(lease.node)
+        self._strike_overtaken(lease, now)
         self._end_job(lease.job, "Another node was faster.", now)
         self._release(lease.node, now)
+
+    def _strike_overtaken(self, faster: Lease, now: float) -> None:
+        """Whoever had a long start and lost it all the same held its user up.
+
+        Else a node that never answers were given the next job as soon as the last one was taken
+        from it, for ever: its leases never run out, since a competitor answers before.
+        """
+        for lease_id in faster.job.leases:
+            lease = self.leases[lease_id]
+            if lease.started < faster.started:
+                self._strike(lease.node, now)
 
     def _attempt_failed(self, event: e.AttemptFailed, now: float) -> None:
         lease = self._end_lease(event.lease)
         lease.job.last_reason = event.reason
+        # Whoever could not do it will hardly do it now; the wallet, since a node that comes back
+        # has a new id.
+        lease.job.avoid.add(lease.node.wallet)
         if event.blame:
-            lease.job.avoid.add(lease.node.id)
             self._strike(lease.node, now)
-        if event.retry:
-            self._retry(lease.job, now)
-        else:
-            self._fail(lease.job, now)
+        self._retry(lease.job, now)
         self._release(lease.node, now)
 
     def _end_job(self, job: Job, reason: str, now: float) -> None:
         """Forget the job and call off whoever still runs it."""
         if job.waiting:
-            self._dequeue(job)
+            (self._audits if job.is_audit else self._lines).remove(job)
         del self.jobs[job.id]
         for lease_id in list(job.leases):
             lease = self._end_lease(lease_id)
@@ -189,21 +288,25 @@ class Scheduler:
         if job.is_audit:
             self._audits.put(job)
         else:
-            self._enqueue(job).push_front(job.owner, job.id)
+            self._lines.put_back(job)
 
     # --- leases -----------------------------------------------------------------------
 
     def _assign(self, job: Job, now: float) -> bool:
         if job.is_audit:
-            node = self._free.take_for_audit(job, self.policy.audit_places)
+            node = self._free.take_for_audit(job, self.policy.audit_places, self._may_audit)
         else:
-            node = self._free.take(job.grid, job.digest, job.avoid)
-            if node is None:
-                node = self._preempt(job)
+            node = self._take_sure(job) or self._free.take(job, job.avoid) or self._preempt(job)
         if node is None:
             return False
         self._lease(job, node, now)
         return True
+
+    def _take_sure(self, job: Job) -> Node | None:
+        """For a job that strangers failed: one that is known, if need be from an audit."""
+        if job.attempts < SURE_AFTER:
+            return None
+        return self._free.take_sure(job) or self._preempt(job)
 
     def _preempt(self, job: Job) -> Node | None:
         """Call an audit off, so that its place is free for a user. It waits for another time."""
@@ -229,11 +332,23 @@ class Scheduler:
             self._audits.running[lease.id] = lease
         if node.free:
             self._free.put(node)
-        hedge_at = now + self.policy.hedge_after(expected)
+        hedge_at = now + self.policy.hedge_after(self._patience(job, expected))
         if hedge_at < lease.expires and not job.is_audit:
-            self._alarm(hedge_at, "hedge", lease.id)
-        self._alarm(lease.expires, "lease", lease.id)
+            self._alarms.set(hedge_at, "hedge", lease.id)
+        self._alarms.set(lease.expires, "lease", lease.id)
         self._out.append(AssignJob(node.id, job.id, lease.id, seconds, job.attempts))
+
+    def _patience(self, job: Job, expected: float) -> float:
+        """Seconds that are expected of a node, as far as its own word goes for it.
+
+        How slow it is it says itself: one that claims to need for ever would keep a job for a
+        whole lease, and a competitor would not be tried before that.
+        """
+        speeds = (node.speeds.get(job.digest, 0.0) for node in self._references.values())
+        best = max(speeds, default=0.0)
+        if not best:
+            return expected
+        return min(expected, self.policy.slowest * (OVERHEAD_S + job.units / best))
 
     def _end_lease(self, lease_id: str) -> Lease:
         lease = self.leases.pop(lease_id)
@@ -259,29 +374,18 @@ class Scheduler:
             self._lease(job, node, now)
 
     def _next_for(self, node: Node) -> Job | None:
-        lines = [(n, key) for key in self._free.keys(node) if (n := self._waiting.get(key, 0))]
-        for _, key in sorted(lines, reverse=True):
-            job = self._pop(key)
-            if job is not None:
-                return job
-        if node.reference and node.audits < self.policy.audit_places:
+        may_audit = node.reference and node.audits < self.policy.audit_places
+        if may_audit and (audit := self._audits.awaited_for(node, self._free.keys(node))):
+            return audit
+        job = self._lines.longest_first(self._free.keys(node))
+        if job is None and may_audit:
             return self._audits.next_for(node, self._free.keys(node))
-        return None
-
-    def _pop(self, key: tuple[str, str]) -> Job | None:
-        queue = self._queues[key]
-        while (job_id := queue.pop()) is not None:
-            job = self.jobs.get(job_id)
-            if job is not None:
-                self._dequeue(job)
-                return job
-        return None
+        return job
 
     # --- time -------------------------------------------------------------------------
 
     def _ticked(self, event: e.Ticked, now: float) -> None:
-        while self._alarms and self._alarms[0][0] <= now:
-            _, _, kind, subject = heappop(self._alarms)
+        for kind, subject in self._alarms.due(now):
             if kind == "lease":
                 self._lease_expired(subject, now)
             elif kind == "hedge":
@@ -304,9 +408,23 @@ class Scheduler:
             return
         job = lease.job
         if job.attempts < self.policy.attempts:
-            node = self._free.take(job.grid, job.digest, job.avoid | {lease.node.id}, strict=True)
+            node = self._free.take(job, job.avoid, other_than=lease.node)
             if node is not None:
                 self._lease(job, node, now)
+
+    def _make_up(self, node: Node) -> None:
+        """Some answers take one failure back, then one rest: a single answer that took them all
+        would let a node sit on two of every three jobs for ever."""
+        if not (node.strikes or node.rests):
+            return
+        node.answers += 1
+        if node.answers < self.policy.answers_per_strike:
+            return
+        node.answers = 0
+        if node.strikes:
+            node.strikes -= 1
+        else:
+            node.rests -= 1
 
     def _strike(self, node: Node, now: float) -> None:
         node.strikes += 1
@@ -316,7 +434,7 @@ class Scheduler:
         node.rests, node.strikes = node.rests + 1, 0
         self._free.remove(node)
         node.move("resting")
-        self._alarm(node.resting_until, "rest", node.id)
+        self._alarms.set(node.resting_until, "rest", node.id)
 
     def _wake(self, node_id: str, now: float) -> None:
         node = self.nodes.get(node_id)
@@ -324,53 +442,43 @@ class Scheduler:
             node.move("ready")
             self._offer(node, now)
 
-    def _alarm(self, at: float, kind: Literal["lease", "hedge", "rest"], subject: str) -> None:
-        self._alarm_count += 1
-        heappush(self._alarms, (at, self._alarm_count, kind, subject))
-
-    def _enqueue(self, job: Job) -> FairQueue:
-        key = (job.grid, job.digest)
-        job.waiting = True
-        self._waiting[key] = self._waiting.get(key, 0) + 1
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = FairQueue()
-        return queue
-
-    def _dequeue(self, job: Job) -> None:
-        if job.is_audit:
-            self._audits.remove(job)
-            return
-        job.waiting = False
-        self._waiting[(job.grid, job.digest)] -= 1
-
     def validate_state(self) -> None:
         """Raise AssertionError where the books disagree; called after every step of a test."""
+        waiting = [job for job in self.jobs.values() if job.waiting]
+        self._lines.validate_state(job for job in waiting if not job.is_audit)
+        assert {a.id for a in self._audits} == {job.id for job in waiting if job.is_audit}
         for lease in self.leases.values():
-            assert lease.id in lease.job.leases
-            assert lease.id in lease.node.leases
-            assert self.jobs[lease.job.id] is lease.job
-            assert self.nodes[lease.node.id] is lease.node
-        waiting: dict[tuple[str, str], int] = {}
+            self._validate_lease(lease)
         for job in self.jobs.values():
-            assert job.attempts <= self.policy.attempts
-            assert len(job.leases) <= 2
-            assert all(lease in self.leases for lease in job.leases)
-            assert job.waiting == (job.state == "queued")
-            if job.waiting and not job.is_audit:
-                key = (job.grid, job.digest)
-                waiting[key] = waiting.get(key, 0) + 1
-        assert waiting == {key: n for key, n in self._waiting.items() if n}
-        assert {a.id for a in self._audits} == {
-            job.id for job in self.jobs.values() if job.is_audit and job.waiting
-        }
-        for lease in self.leases.values():
-            assert (lease.id in self._audits.running) == lease.job.is_audit
-            assert not lease.job.is_audit or lease.node.reference
+            self._validate_job(job)
         for node in self.nodes.values():
-            assert node.audits == sum(self.leases[id].job.is_audit for id in node.leases)
-            assert node.audits <= self.policy.audit_places
-            assert all(lease in self.leases for lease in node.leases)
-            assert self._free.contains(node) == node.free
-            for key in self._free.keys(node):
-                assert not (node.free and waiting.get(key)), "a job waits while a node is free"
+            self._validate_node(node)
+
+    def _validate_lease(self, lease: Lease) -> None:
+        assert lease.id in lease.job.leases
+        assert lease.id in lease.node.leases
+        assert self.jobs[lease.job.id] is lease.job
+        assert self.nodes[lease.node.id] is lease.node
+        assert (lease.id in self._audits.running) == lease.job.is_audit
+        assert lease.job.digest not in lease.node.barred, "a barred node computes"
+        assert not lease.job.is_audit or lease.node.reference
+
+    def _validate_job(self, job: Job) -> None:
+        assert job.attempts <= self.policy.attempts
+        assert len(job.leases) <= 2
+        assert all(lease in self.leases for lease in job.leases)
+        assert job.waiting == (job.state == "queued")
+
+    def _validate_node(self, node: Node) -> None:
+        assert node.audits == sum(self.leases[id].job.is_audit for id in node.leases)
+        assert node.audits <= self.policy.audit_places
+        assert all(lease in self.leases for lease in node.leases)
+        assert self._free.contains(node) == node.free
+        assert not node.barred & node.proven
+        lengths = [self._lines.length(key) for key in self._free.keys(node)]
+        assert not (node.free and any(lengths)), "a job waits while a node is free"
+        if node.reference and node.free and node.audits < self.policy.audit_places:
+            keys = self._free.keys(node)
+            seen = [each for each in self._audits if (each.grid, each.digest) in keys][:LOOKED_AT]
+            fitting = [audit.id for audit in seen if self._may_audit(audit, node)]
+            assert not fitting, "an audit waits while a reference is free"

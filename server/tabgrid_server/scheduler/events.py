@@ -29,6 +29,33 @@ class NodeReady(_Event, frozen=True):
     node: str
     speeds: Mapping[str, float]
     capacity: int
+    #: Digests of models of which it gets no jobs, and of those whose answers are proven.
+    barred: frozenset[str] = frozenset()
+    proven: frozenset[str] = frozenset()
+    #: Digest to the precision that it computes in.
+    dtypes: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class UnitBarred(_Event, frozen=True):
+    """The node's answers of this model are not trusted any more; it gets no jobs of it."""
+
+    node: str
+    digest: str
+    reason: str
+
+
+class UnitAllowed(_Event, frozen=True):
+    """The node gets jobs of this model, as a newcomer."""
+
+    node: str
+    digest: str
+
+
+class UnitProven(_Event, frozen=True):
+    """The node gets jobs of this model, and first those that somebody waits for."""
+
+    node: str
+    digest: str
 
 
 class NodePaused(_Event, frozen=True):
@@ -51,6 +78,8 @@ class JobSubmitted(_Event, frozen=True):
     grid: str
     digest: str
     units: int
+    #: Somebody waits for the answer: rather a proven node than a newcomer.
+    interactive: bool = False
 
 
 class AuditSubmitted(_Event, frozen=True):
@@ -67,6 +96,11 @@ class AuditSubmitted(_Event, frozen=True):
     wallet: str
     #: What other references audited it with.
     not_device_classes: frozenset[str] = frozenset()
+    #: A user waits for what comes of it: then it goes first, and makes way for nobody.
+    interactive: bool = False
+    #: The answer's precision: while any reference computes in it, the others are not asked, on
+    #: whatever kind of device. "" is any.
+    dtype: str = ""
 
 
 class JobCancelled(_Event, frozen=True):
@@ -87,8 +121,6 @@ class AttemptFailed(_Event, frozen=True):
     reason: str
     #: Whether it counts against the node: no for its owner's pause or our own outage.
     blame: bool = True
-    #: Whether another node could do better: no where the input itself is at fault.
-    retry: bool = True
 
 
 class Ticked(_Event, frozen=True):
@@ -98,6 +130,9 @@ class Ticked(_Event, frozen=True):
 Event = (
     NodeJoined
     | NodeReady
+    | UnitBarred
+    | UnitAllowed
+    | UnitProven
     | NodePaused
     | NodeDraining
     | NodeLeft

@@ -12,6 +12,7 @@ JobState = Literal["queued", "running"]
 NODE_MOVES: frozenset[tuple[NodeState, NodeState]] = frozenset(
     {
         ("joining", "ready"),
+        ("joining", "resting"),
         ("joining", "paused"),
         ("joining", "draining"),
         ("ready", "ready"),
@@ -33,8 +34,9 @@ NODE_MOVES: frozenset[tuple[NodeState, NodeState]] = frozenset(
 
 class Node:
     __slots__ = (
-        "audits", "capacity", "device_class", "grids", "id", "leases", "reference",
-        "resting_until", "rests", "speeds", "state", "strikes", "wallet",
+        "answers", "audits", "barred", "capacity", "device_class", "dtypes", "free_since", "grids",
+        "id", "leases", "proven", "reference", "resting_until", "rests", "speeds", "state",
+        "strikes", "wallet",
     )  # fmt: skip
 
     def __init__(
@@ -49,9 +51,17 @@ class Node:
         self.audits = 0
         self.state: NodeState = "joining"
         self.speeds: Mapping[str, float] = {}
+        self.dtypes: Mapping[str, str] = {}
         self.capacity = 0
+        #: Digests of models of which it gets no jobs, and of those whose answers are proven.
+        self.barred: set[str] = set()
+        self.proven: set[str] = set()
+        #: Its turn among the free nodes: lower waits longer.
+        self.free_since = 0
         self.leases: set[str] = set()
         self.strikes = 0
+        #: That were taken from it since one last made up for a failure.
+        self.answers = 0
         self.rests = 0
         self.resting_until = 0.0
 
@@ -67,8 +77,8 @@ class Node:
 
 class Job:
     __slots__ = (
-        "attempts", "avoid", "digest", "grid", "id", "last_reason", "leases", "not_device_classes",
-        "not_wallet", "owner", "units", "waiting",
+        "attempts", "avoid", "digest", "dtype", "grid", "id", "interactive", "last_reason",
+        "leases", "not_device_classes", "not_wallet", "owner", "units", "waiting",
     )  # fmt: skip
 
     def __init__(self, id: str, owner: str, grid: str, digest: str, units: int) -> None:
@@ -77,14 +87,18 @@ class Job:
         self.grid = grid
         self.digest = digest
         self.units = units
+        #: Somebody waits for it.
+        self.interactive = False
         self.attempts = 0
         self.leases: list[str] = []
-        #: Nodes that failed it; asked again only when nobody else is left.
+        #: Wallets that failed it; asked again only when nobody else is left.
         self.avoid: set[str] = set()
         self.last_reason = ""
         #: Of an audit: whose answer it is, and what it was audited with before.
         self.not_wallet = ""
         self.not_device_classes: frozenset[str] = frozenset()
+        #: And its precision.
+        self.dtype = ""
         #: In a queue. Neither this nor a lease only inside one step of the scheduler.
         self.waiting = False
 

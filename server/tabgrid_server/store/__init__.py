@@ -6,10 +6,18 @@ first argument is a connection: ``await store.read(jobs.get, job_id)``.
 
 from __future__ import annotations
 
-from .errors import AlreadyFinished, Conflict, NotFound, StoreError, StoreUnavailable
+from .effects import TrustStep
+from .errors import (
+    AlreadyFinished,
+    Conflict,
+    NotFound,
+    OutOfOrder,
+    StoreError,
+    StoreUnavailable,
+)
+from .looks import Check, GivenUp, WhyGivenUp
 from .records import (
     ApiKey,
-    Check,
     Credit,
     Job,
     JobContent,
@@ -31,11 +39,13 @@ __all__ = [
     "Check",
     "Conflict",
     "Credit",
+    "GivenUp",
     "Job",
     "JobContent",
     "Minute",
     "NewJob",
     "NotFound",
+    "OutOfOrder",
     "Receipt",
     "Refund",
     "Release",
@@ -45,5 +55,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "Totals",
+    "TrustStep",
     "WalletSummary",
+    "WhyGivenUp",
 ]

@@ -9,9 +9,10 @@ from hashlib import sha256
 
 from sqlalchemy import Connection, select
 
+from ..proofs import corrections as proofs
 from .bulk import fetch
-from .records import Record
-from .tables import receipts
+from .record import Record
+from .tables import corrections, receipts
 
 #: Examples named for one broken rule; all are counted.
 EXAMPLES = 5
@@ -61,14 +62,68 @@ _RULES = {
         LEFT JOIN postings p ON p.transfer_id = s.id
             AND p.account = 'node:' || e.wallet || ':withheld'
         WHERE e.amount <> j.price - j.fee OR coalesce(p.amount, 0) <> e.amount""",
-    "what is withheld is pay that is not released": """
+    "what is withheld is pay that is not released, less open fines": """
         SELECT account FROM (
             SELECT account, token, amount FROM balances
             WHERE substr(account, 1, 5) = 'node:' AND account LIKE '%:withheld'
             UNION ALL
             SELECT 'node:' || wallet || ':withheld', token, -amount FROM earnings
-            WHERE NOT released
+            WHERE NOT released AND lost IS NULL
+            UNION ALL
+            SELECT p.account, t.token, -p.amount FROM transfers t
+            JOIN postings p ON p.transfer_id = t.id AND p.account LIKE 'node:%:withheld'
+            WHERE t.kind IN ('fine', 'restore')
+            UNION ALL
+            SELECT 'node:' || wallet || ':withheld', token, -fined FROM earnings WHERE fined <> 0
         ) AS both_sides GROUP BY account, token HAVING sum(amount) <> 0""",
+    "answers that are void gave their whole price back, and no others": """
+        SELECT e.job_id FROM earnings e JOIN jobs j ON j.id = e.job_id
+        LEFT JOIN transfers v ON v.kind = 'void' AND v.ref = e.job_id
+        LEFT JOIN postings p ON p.transfer_id = v.id
+            AND p.account = 'user:' || j.owner || ':credit'
+        WHERE (coalesce(e.lost, '') = 'void') <> (v.id IS NOT NULL)
+           OR (v.id IS NOT NULL AND coalesce(p.amount, 0) <> j.price)""",
+    "what was forfeited is pay that is lost, less fines": """
+        SELECT wallet FROM (
+            SELECT wallet, token, amount - fined AS amount FROM earnings WHERE lost = 'forfeit'
+            UNION ALL
+            SELECT wallet, token, -amount FROM corrections WHERE kind = 'forfeit'
+        ) AS both_sides GROUP BY wallet, token HAVING sum(amount) <> 0""",
+    "each strike is for a void answer, and fined as it was decided": """
+        SELECT s.job_id FROM strikes s
+        LEFT JOIN earnings e ON e.job_id = s.job_id AND e.wallet = s.wallet
+        LEFT JOIN transfers f ON f.kind = 'fine' AND f.ref = s.job_id
+        LEFT JOIN postings p ON p.transfer_id = f.id AND p.account = 'system:fines'
+        WHERE coalesce(e.lost, '') <> 'void' OR coalesce(p.amount, 0) <> s.fine
+           OR e.amount <> s.pay""",
+    "nothing was given back that was not taken before": """
+        SELECT t.ref FROM transfers t JOIN postings p ON p.transfer_id = t.id AND p.amount < 0
+        LEFT JOIN earnings e ON t.kind = 'restore' AND e.job_id = t.ref AND e.lost = 'void'
+        LEFT JOIN corrections c ON c.ref = t.ref
+            AND c.kind = CASE t.kind WHEN 'restore' THEN 'fine' ELSE 'forfeit' END
+        WHERE t.kind IN ('restore', 'reinstate')
+          AND -p.amount > coalesce(CASE p.account WHEN 'system:restored' THEN e.amount
+                                   ELSE c.amount END, 0)""",
+    "each correction is booked as it is published, and no others are": """
+        SELECT ref FROM (
+            SELECT c.ref FROM corrections c
+            LEFT JOIN transfers t ON t.id = c.transfer_id AND t.kind = c.kind AND t.ref = c.ref
+                AND t.token = c.token
+            LEFT JOIN (
+                SELECT transfer_id, sum(amount) AS amount, min(account) AS one, max(account) AS last
+                FROM postings WHERE account LIKE 'node:%' GROUP BY transfer_id
+            ) AS p ON p.transfer_id = t.id
+            WHERE t.id IS NULL OR c.amount <> abs(coalesce(p.amount, 0))
+               OR p.one NOT LIKE 'node:' || c.wallet || ':%'
+               OR p.last NOT LIKE 'node:' || c.wallet || ':%'
+            UNION ALL
+            SELECT t.ref FROM transfers t LEFT JOIN corrections c ON c.transfer_id = t.id
+            WHERE t.kind IN ('void', 'fine', 'forfeit', 'restore', 'reinstate')
+              AND c.number IS NULL
+        ) AS both_ways""",
+    "corrections are those that each epoch was closed with": """
+        SELECT e.number FROM epochs e LEFT JOIN corrections c ON c.number = e.corrections
+        WHERE e.corrections > 0 AND coalesce(c.hash, '') <> e.corrected""",
     "what is in flight is the claims without an end": """
         SELECT account FROM (
             SELECT account, token, amount FROM balances
@@ -121,6 +176,9 @@ _RULES = {
 }
 
 
+#: What stands in a correction's text and in columns beside it.
+_SAID = ("number", "kind", "ref", "wallet", "token", "amount", "reason", "at")
+
 #: Credit that was given is spent first (see ``chain.deposits.refundable``), so of a user's credit
 #: what they paid in, less what went back, is owed.
 _OWED = """
@@ -147,6 +205,8 @@ class Finding(Record, frozen=True, kw_only=True):
     rule: str
     broken: int
     examples: list[str]
+    #: What breaks it is worth a look, and nothing that must not be.
+    warning: bool = False
 
 
 def findings(connection: Connection) -> list[Finding]:
@@ -155,7 +215,11 @@ def findings(connection: Connection) -> list[Finding]:
         _finding(rule, [str(row[0]) for row in fetch(connection, sql)])
         for rule, sql in _RULES.items()
     ]
-    return [*found, _finding("each receipt has the hash beside it", _forged(connection))]
+    return [
+        *found,
+        _finding("each receipt has the hash beside it", _forged(connection)),
+        _finding("each correction follows the one before it", _unchained(connection)),
+    ]
 
 
 def owed(connection: Connection) -> dict[str, int]:
@@ -168,6 +232,19 @@ def _forged(connection: Connection) -> list[str]:
     query = select(receipts.c.job_id, receipts.c.body, receipts.c.hash)
     rows = connection.execution_options(yield_per=1000).execute(query)
     return [job for job, body, hash in rows if sha256(body).hexdigest() != hash]
+
+
+def _unchained(connection: Connection) -> list[str]:
+    number, before, broken = 0, proofs.GENESIS, []
+    query = select(corrections).order_by(corrections.c.number)
+    for row in connection.execution_options(yield_per=1000).execute(query):
+        read = proofs.read(row.body)
+        said = {name: getattr(row, name) for name in _SAID}
+        number, before = number + 1, proofs.link(before, row.body)
+        same = read is not None and said == {name: getattr(read, name) for name in _SAID}
+        if row.number != number or row.hash != before.hex() or not same:
+            broken.append(str(row.number))
+    return broken
 
 
 def _finding(rule: str, broken: list[str]) -> Finding:

@@ -7,9 +7,10 @@ from collections import defaultdict
 from sqlalchemy import Connection, func, select, text
 
 from .. import ledger
-from ..api.schemas import Balance
-from . import audit
-from .records import Record
+from ..api.schemas.attestation import Balance
+from ..proofs.corrections import Head
+from . import audit, corrections
+from .record import Record
 from .tables import balances, receipts
 
 #: The parts of a node's money: last words of its accounts.
@@ -48,6 +49,8 @@ class Snapshot(Record, frozen=True, kw_only=True):
     balances: list[Balance]
     #: What users paid in and have not used, in base units.
     users: int
+    #: Where the chain of corrections of pay stands.
+    corrections: Head
 
     @property
     def owed(self) -> int:
@@ -70,6 +73,7 @@ def snapshot(connection: Connection, token: str) -> Snapshot:
         seq=newest.scalar_one(),
         balances=[_balance(wallet, parts) for wallet, parts in sorted(found.items())],
         users=audit.owed(connection).get(token, 0) - _nodes(found),
+        corrections=corrections.head(connection),
     )
 
 

@@ -1,8 +1,10 @@
-"""The three writes of a job's life, many jobs in one transaction.
+"""The three writes of a job's life, many jobs in one transaction, and the trust policy's steps.
 
 Submit (keep the job, hold its price), settle (result, receipt, pay) and refund (give the
 hold back). Each command is decided on its own and refused on its own; what was accepted
-is written with one statement for each table.
+is written with one statement for each table. A step of the policy comes with the settlement
+that caused it, or alone: it is kept even where that settlement is refused, since the policy
+has moved on.
 """
 
 from __future__ import annotations
@@ -15,20 +17,23 @@ from sqlalchemy import Connection, text
 from .. import ledger
 from ..ledger import LedgerError
 from .bulk import Bulk, Lookup, Row
+from .carrying import Carrying, Earning
+from .effects import TrustStep
 from .errors import AlreadyFinished, Conflict, NotFound, StoreError
 from .ledger import Booking
 from .records import NewJob, Refund, Settlement
 from .tables import OPEN_STATES, earnings, receipts
+from .trust import Log
 
-Command = NewJob | Settlement | Refund
+Command = NewJob | Settlement | Refund | TrustStep
 
 _OPEN = frozenset(OPEN_STATES)
 _INSERT_JOBS = Bulk(
     text(
         "INSERT INTO jobs (id, owner, key_id, grid, model, digest, connector, token, state, input,"
-        " price, fee, units, usage, public, show_preview, submitted_at, attempts) VALUES (:id,"
-        " :owner, :key_id, :grid, :model, :digest, :connector, :token, 'queued', :input, :price,"
-        " :fee, :units, :usage, :public, :show_preview, :submitted_at, 0)"
+        " price, fee, units, usage, public, show_preview, checked, submitted_at, attempts)"
+        " VALUES (:id, :owner, :key_id, :grid, :model, :digest, :connector, :token, 'queued',"
+        " :input, :price, :fee, :units, :usage, :public, :show_preview, :checked, :submitted_at, 0)"
     )
 )
 _SETTLE_JOBS = Bulk(
@@ -67,8 +72,25 @@ class _Known(msgspec.Struct):
     state: str
 
 
-def run(connection: Connection, commands: list[Command]) -> list[Exception | None]:
-    """Decide and write ``commands`` in order. One outcome for each: None, or the refusal.
+def step_of(command: Command) -> TrustStep | None:
+    """What the trust policy wants kept with this command."""
+    if isinstance(command, Settlement):
+        return command.trust
+    return command if isinstance(command, TrustStep) else None
+
+
+class Done(msgspec.Struct, frozen=True):
+    """``outcomes`` has one for each command: None, or the refusal.
+
+    ``earned`` is what nodes have more of by all of them, by token; less, where it is negative.
+    """
+
+    outcomes: list[Exception | None]
+    earned: dict[str, int]
+
+
+def run(connection: Connection, commands: list[Command]) -> Done:
+    """Decide and write ``commands`` in order.
 
     Raises ``IntegrityError`` if the database refuses what was decided (another process
     was faster); then nothing is kept and each command should be tried alone.
@@ -76,14 +98,18 @@ def run(connection: Connection, commands: list[Command]) -> list[Exception | Non
     batch = _Batch(connection, commands)
     outcomes = [batch.decide(command) for command in commands]
     batch.write()
-    return outcomes
+    return Done(outcomes, batch.earned())
 
 
 class _Batch:
     def __init__(self, connection: Connection, commands: list[Command]) -> None:
         self._connection = connection
         self._jobs = _load(connection, commands)
-        self._booking = Booking(connection, _accounts(commands, self._jobs))
+        steps = [step for step in map(step_of, commands) if step is not None]
+        self._carrying = Carrying(connection, [e for step in steps for e in step.effects])
+        self._log = Log(connection) if steps else None
+        accounts = _accounts(commands, self._jobs) | self._carrying.accounts()
+        self._booking = Booking(connection, accounts)
         self._new: list[Row] = []
         self._settled: list[Row] = []
         self._refunded: list[Row] = []
@@ -96,12 +122,17 @@ class _Batch:
             if isinstance(command, NewJob):
                 self._submit(command)
             elif isinstance(command, Settlement):
-                self._settle(command)
+                self._settle_and_step(command)
+            elif isinstance(command, TrustStep):
+                self._step(command)
             else:
                 self._refund(command)
         except (LedgerError, StoreError) as refusal:
             return refusal
         return None
+
+    def earned(self) -> dict[str, int]:
+        return self._booking.earned()
 
     def write(self) -> None:
         first = self._booking.write()
@@ -110,6 +141,9 @@ class _Batch:
         _REFUND_JOBS.run(self._connection, self._refunded)
         _INSERT_RECEIPTS.run(self._connection, [_receipt(s, first + n) for s, n in self._receipts])
         _INSERT_EARNINGS.run(self._connection, self._earned)
+        self._carrying.write(first)
+        if self._log is not None:
+            self._log.write()
 
     def _submit(self, job: NewJob) -> None:
         known = self._jobs.get(job.id)
@@ -120,6 +154,22 @@ class _Batch:
         self._booking.add(ledger.hold(job.id, job.owner, job.price, job.token, job.submitted_at))
         self._jobs[job.id] = _Known(job.owner, job.grid, job.token, job.price, "queued")
         self._new.append(_new_row(job))
+
+    def _settle_and_step(self, s: Settlement) -> None:
+        fresh = s.trust is not None and self._may_follow(s.trust)
+        try:
+            self._settle(s)
+        finally:
+            if fresh and s.trust is not None:
+                self._carrying.carry_out(s.trust.effects, self._booking)
+
+    def _step(self, step: TrustStep) -> None:
+        if self._may_follow(step):
+            self._carrying.carry_out(step.effects, self._booking)
+
+    def _may_follow(self, step: TrustStep) -> bool:
+        """Log its events; False if they are logged already. Raises ``OutOfOrder``."""
+        return self._log is not None and self._log.take(step)
 
     def _settle(self, s: Settlement) -> None:
         job = self._open(s.job_id)
@@ -132,9 +182,11 @@ class _Batch:
         self._settled.append(_settled_row(s))
         self._receipts.append((s, place))
         pay = s.price - s.fee
-        self._earned.append(
-            (s.job_id, s.wallet, job.grid, job.token, pay, s.release_at, False, None)
-        )
+        row = (s.job_id, s.wallet, job.grid, job.token, pay, s.release_at, False, None)
+        self._earned.append((*row, s.held, 0, None))
+        if s.trust is not None:
+            earning = Earning(s.job_id, s.wallet, job.token, pay, False, None, 0, job.owner, s.fee)
+            self._carrying.earned(earning)
 
     def _refund(self, r: Refund) -> None:
         job = self._open(r.job_id)
@@ -151,12 +203,10 @@ class _Batch:
         return job
 
 
-def _id(command: Command) -> str:
-    return command.id if isinstance(command, NewJob) else command.job_id
-
-
 def _load(connection: Connection, commands: list[Command]) -> dict[str, _Known]:
-    rows = _LOAD.run(connection, map(_id, commands))
+    ids = {c.id for c in commands if isinstance(c, NewJob)}
+    ids |= {c.job_id for c in commands if isinstance(c, Settlement | Refund)}
+    rows = _LOAD.run(connection, ids)
     return {row[0]: _Known(*row[1:]) for row in rows}
 
 
@@ -178,7 +228,8 @@ def _json(usage: dict[str, int]) -> str:
 def _new_row(j: NewJob) -> Row:
     return (
         j.id, j.owner, j.key_id, j.grid, j.model, j.digest, j.connector, j.token, j.input,
-        j.price, j.fee, j.units, _json(j.usage), j.public, j.show_preview, j.submitted_at,
+        j.price, j.fee, j.units, _json(j.usage), j.public, j.show_preview, j.checked,
+        j.submitted_at,
     )  # fmt: skip
 
 

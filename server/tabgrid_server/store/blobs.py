@@ -16,7 +16,8 @@ _NOTE = text(
 #: A job's reference is its row; nothing counts them, so nothing can miscount.
 _NEEDED = text(
     "UPDATE blobs SET check_at = NULL WHERE digest = :digest"
-    " AND EXISTS (SELECT 1 FROM jobs WHERE output_digest = :digest)"
+    " AND (EXISTS (SELECT 1 FROM jobs WHERE output_digest = :digest)"
+    " OR EXISTS (SELECT 1 FROM reruns WHERE output_digest = :digest))"
 )
 _FORGET = text("DELETE FROM blobs WHERE digest = :digest")
 _LOOK_AT = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, func, insert, select, update
 
 from .bulk import fetch
-from .records import Record
+from .record import Record
 from .tables import breaker, claims
 
 HOUR_S, DAY_S = 3_600.0, 86_400.0
@@ -63,16 +63,28 @@ def trip(connection: Connection, token: str, reason: str, at: float) -> None:
         connection.execute(insert(breaker).values(token=token, tripped_at=at, reason=reason))
 
 
+def fits(connection: Connection, token: str, amount: int, at: float, caps: Caps) -> bool:
+    """Whether ``amount`` more may be co-signed. Until the commit nobody else co-signs."""
+    _alone(connection)
+    if open_trip(connection, token) is not None:
+        return False
+    return _over(connection, token, amount, at, caps) is None
+
+
 def trip_if_over(connection: Connection, token: str, amount: int, at: float, caps: Caps) -> bool:
     """Whether ``amount`` must not be co-signed; trips the breaker if it is the first."""
-    if connection.dialect.name == "postgresql":
-        fetch(connection, _LOCK)
+    _alone(connection)
     if open_trip(connection, token) is not None:
         return True
     reason = _over(connection, token, amount, at, caps)
     if reason is not None:
         trip(connection, token, reason, at)
     return reason is not None
+
+
+def _alone(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        fetch(connection, _LOCK)
 
 
 def reset(connection: Connection, token: str, note: str, at: float) -> bool:
@@ -86,6 +98,8 @@ def reset(connection: Connection, token: str, note: str, at: float) -> bool:
 
 
 def _over(connection: Connection, token: str, amount: int, at: float, caps: Caps) -> str | None:
+    if not (caps.hour or caps.day):
+        return None
     last = select(func.max(breaker.c.reset_at)).where(breaker.c.token == token)
     answered_for = connection.execute(last).scalar() or 0.0
     for cap, window, words in ((caps.hour, HOUR_S, "an hour"), (caps.day, DAY_S, "a day")):

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, insert, select, update
 
 from .. import ledger
 from ..chain.claims import OVER, PUSH_WITHIN_S, SIGN_WITHIN_S, TRANSITIONS, Claim, State
+from ..ledger import Transfer
 from . import breaker, deposits
 from . import ledger as stored_ledger
 from .breaker import Caps
 from .errors import Conflict
-from .records import Record
+from .record import Record
 from .tables import claim_attempts, claims
 
 #: A claim has one attempt: its blockhash is the only one ever co-signed for it. The table
@@ -21,8 +22,10 @@ from .tables import claim_attempts, claims
 ATTEMPT = 1
 OPEN: tuple[State, ...] = tuple(state for state in TRANSITIONS if state not in OVER)
 
-_SELECT = select(
-    claims,
+#: Of ``claims``; when a mark was given back is nothing that a claim knows.
+_OWN = [column for column in claims.columns if column.name != "unmarked_at"]
+SELECT = select(
+    *_OWN,
     claim_attempts.c.message,
     claim_attempts.c.blockhash,
     claim_attempts.c.last_valid_height,
@@ -32,6 +35,26 @@ _SELECT = select(
     claim_attempts,
     and_(claim_attempts.c.claim_id == claims.c.id, claim_attempts.c.n == ATTEMPT),
 )
+
+
+# Built once: a claim runs each of these two or three times, and building one costs as much.
+_INSERT_CLAIM, _INSERT_ATTEMPT = insert(claims), insert(claim_attempts)
+_MINE = (claims.c.wallet == bindparam("of"), claims.c.token == bindparam("in"))
+_LAST_PAID = select(func.max(claims.c.seq)).where(*_MINE, claims.c.state == "finalized")
+_LIVE = SELECT.where(*_MINE, claims.c.state.in_(OPEN)).limit(1)
+_MOVE = (
+    update(claims)
+    .where(claims.c.id == bindparam("of"), claims.c.state == bindparam("before"))
+    .values({name: bindparam(name) for name in ("state", "error", "updated_at", "signed_at")})
+)
+_MOVE_ATTEMPT = (
+    update(claim_attempts)
+    .where(claim_attempts.c.claim_id == bindparam("of"), claim_attempts.c.n == ATTEMPT)
+    .values({name: bindparam(name) for name in ("state", "txid", "signed")})
+)
+
+
+_FIELDS = [column.name for column in SELECT.selected_columns]
 
 
 class Position(Record, frozen=True, kw_only=True):
@@ -61,10 +84,9 @@ class Mark(Record, frozen=True, kw_only=True):
 
 def position(connection: Connection, wallet: str, token: str, owner: str | None = None) -> Position:
     """``owner``: of the credit that a refund to ``wallet`` would give back."""
-    mine = (claims.c.wallet == wallet, claims.c.token == token)
-    paid = select(func.max(claims.c.seq)).where(*mine, claims.c.state == "finalized")
-    last = connection.execute(paid).scalar()
-    row = connection.execute(_SELECT.where(*mine, claims.c.state.in_(OPEN)).limit(1)).first()
+    mine = {"of": wallet, "in": token}
+    last = connection.execute(_LAST_PAID, mine).scalar()
+    row = connection.execute(_LIVE, mine).first()
     return Position(
         claimable=_payable(connection, wallet, token, owner),
         overpaid=-stored_ledger.balance(connection, ledger.overpaid_of(wallet), token),
@@ -104,14 +126,20 @@ def reserve(connection: Connection, claim: Claim) -> None:
     wallet, token, owner = claim.wallet, claim.token, claim.owner
     if owner is not None and deposits.share_of(connection, owner, wallet, token) < claim.amount:
         raise Conflict("Less can go back than a moment ago.")
-    transfer = ledger.reserve(claim.id, wallet, claim.amount, token, claim.created_at, owner)
-    stored_ledger.post(connection, transfer)
+    stored_ledger.post(connection, reservation(claim))
     if owner is None and _payable(connection, wallet, token, None):
         raise Conflict("More has become claimable meanwhile.")
-    connection.execute(insert(claims).values(_claim_row(claim)))
-    connection.execute(insert(claim_attempts).values(_attempt_row(claim)))
+    connection.execute(_INSERT_CLAIM, claim_row(claim))
+    connection.execute(_INSERT_ATTEMPT, attempt_row(claim))
     if owner is None:
         stored_ledger.mark_claimed(connection, wallet, token, claim.id)
+
+
+def reservation(claim: Claim) -> Transfer:
+    """What puts the money of a new claim into it."""
+    return ledger.reserve(
+        claim.id, claim.wallet, claim.amount, claim.token, claim.created_at, claim.owner
+    )
 
 
 def cosign(connection: Connection, claim: Claim, caps: Caps) -> Literal["moved", "lost", "tripped"]:
@@ -166,8 +194,8 @@ def recover(connection: Connection, claim: Claim) -> bool:
     if row is not None and (row.state == "finalized" or row.state in OPEN):
         return False
     if row is None:
-        connection.execute(insert(claims).values(_claim_row(claim)))
-        attempt = _attempt_row(claim) | {"txid": claim.txid, "signed": claim.signed}
+        connection.execute(insert(claims).values(claim_row(claim)))
+        attempt = attempt_row(claim) | {"txid": claim.txid, "signed": claim.signed}
         connection.execute(insert(claim_attempts).values(attempt))
     else:
         _correct(connection, claim)
@@ -211,6 +239,12 @@ def outstanding(connection: Connection, token: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
+def standing(connection: Connection, token: str) -> tuple[bool, int]:
+    """Whether payouts are stopped, and what is ``outstanding`` if they are not."""
+    tripped = breaker.open_trip(connection, token) is not None
+    return tripped, 0 if tripped else outstanding(connection, token)
+
+
 def marks(connection: Connection, before: float, limit: int) -> list[Mark]:
     """Marks of payments that were final at ``before``, oldest first."""
     query = (
@@ -241,89 +275,97 @@ def advance(connection: Connection, claim: Claim, before: State) -> bool:
     False, and nothing is kept, if it is no longer in that state: someone else was faster.
     """
     moved = connection.execute(
-        update(claims)
-        .where(claims.c.id == claim.id, claims.c.state == before)
-        .values(
-            state=claim.state,
-            error=claim.error,
-            updated_at=claim.updated_at,
-            signed_at=claim.signed_at,
-        )
+        _MOVE,
+        {
+            "of": claim.id,
+            "before": before,
+            "state": claim.state,
+            "error": claim.error,
+            "updated_at": claim.updated_at,
+            "signed_at": claim.signed_at,
+        },
     )
     if moved.rowcount != 1:
         return False
-    connection.execute(
-        update(claim_attempts)
-        .where(claim_attempts.c.claim_id == claim.id, claim_attempts.c.n == ATTEMPT)
-        .values(state=claim.state, txid=claim.txid, signed=claim.signed)
-    )
+    attempt = {"of": claim.id, "state": claim.state, "txid": claim.txid, "signed": claim.signed}
+    connection.execute(_MOVE_ATTEMPT, attempt)
     if claim.over:
         _book(connection, claim)
     return True
 
 
 def get(connection: Connection, claim_id: str) -> Claim | None:
-    row = connection.execute(_SELECT.where(claims.c.id == claim_id)).one_or_none()
+    row = connection.execute(SELECT.where(claims.c.id == claim_id)).one_or_none()
     return None if row is None else _claim(row)
 
 
 def by_transaction(connection: Connection, txid: str) -> list[Claim]:
     """The claims that a transaction of ours paid; none for anybody else's."""
-    query = _SELECT.where(claim_attempts.c.txid == txid).order_by(claims.c.created_at, claims.c.id)
-    return _claims(connection.execute(query))
+    query = SELECT.where(claim_attempts.c.txid == txid).order_by(claims.c.created_at, claims.c.id)
+    return read(connection.execute(query))
 
 
 def open_claims(connection: Connection) -> list[Claim]:
     """All that are not over, oldest first: what a start resumes."""
-    query = _SELECT.where(claims.c.state.in_(OPEN)).order_by(claims.c.created_at, claims.c.id)
-    return _claims(connection.execute(query))
+    query = SELECT.where(claims.c.state.in_(OPEN)).order_by(claims.c.created_at, claims.c.id)
+    return read(connection.execute(query))
+
+
+def open_ids(connection: Connection, before: float) -> list[str]:
+    """Of claims that are not over and have not changed since ``before``."""
+    query = select(claims.c.id).where(claims.c.state.in_(OPEN), claims.c.updated_at <= before)
+    return list(connection.execute(query).scalars())
 
 
 def of_owner(connection: Connection, owner: str, limit: int = 100) -> list[Claim]:
     """Refunds of this user's credit, newest first."""
     query = (
-        _SELECT.where(claims.c.owner == owner)
+        SELECT.where(claims.c.owner == owner)
         .order_by(claims.c.created_at.desc(), claims.c.id.desc())
         .limit(limit)
     )
-    return _claims(connection.execute(query))
+    return read(connection.execute(query))
 
 
 def of_wallet(connection: Connection, wallet: str, limit: int = 100) -> list[Claim]:
     """Of what it earned, newest first."""
     query = (
-        _SELECT.where(claims.c.wallet == wallet, claims.c.owner.is_(None))
+        SELECT.where(claims.c.wallet == wallet, claims.c.owner.is_(None))
         .order_by(claims.c.created_at.desc(), claims.c.id.desc())
         .limit(limit)
     )
-    return _claims(connection.execute(query))
+    return read(connection.execute(query))
 
 
 def _book(connection: Connection, claim: Claim) -> None:
+    stored_ledger.post(connection, ending(claim))
+    if claim.state != "finalized":
+        stored_ledger.unmark_claimed(connection, claim.id)
+
+
+def ending(claim: Claim) -> Transfer:
+    """What moves the money of a claim that is over."""
     facts = (claim.id, claim.wallet, claim.amount, claim.token, claim.updated_at, claim.owner)
     if claim.state == "finalized":
-        stored_ledger.post(connection, ledger.pay(*facts, fee=claim.push_fee or 0))
-        return
-    stored_ledger.post(connection, ledger.give_back(*facts))
-    stored_ledger.unmark_claimed(connection, claim.id)
+        return ledger.pay(*facts, fee=claim.push_fee or 0)
+    return ledger.give_back(*facts)
 
 
-def _claims(rows: Iterable[Row[Any]]) -> list[Claim]:
+def read(rows: Iterable[Row[Any]]) -> list[Claim]:
     return [_claim(row) for row in rows]
 
 
 def _claim(row: Row[Any]) -> Claim:
-    fields = {name: value for name, value in row._mapping.items() if name != "unmarked_at"}
-    within = SIGN_WITHIN_S if row.push_fee is None else PUSH_WITHIN_S
-    return Claim(**fields, expires_at=row.created_at + within)
+    fields = dict(zip(_FIELDS, row, strict=True))  # a start reads very many
+    within = SIGN_WITHIN_S if fields["push_fee"] is None else PUSH_WITHIN_S
+    return Claim(**fields, expires_at=fields["created_at"] + within)
 
 
-def _claim_row(claim: Claim) -> dict[str, Any]:
-    names = [column.name for column in claims.columns if column.name != "unmarked_at"]
-    return {name: getattr(claim, name) for name in names}
+def claim_row(claim: Claim) -> dict[str, Any]:
+    return {column.name: getattr(claim, column.name) for column in _OWN}
 
 
-def _attempt_row(claim: Claim) -> dict[str, Any]:
+def attempt_row(claim: Claim) -> dict[str, Any]:
     return {
         "claim_id": claim.id,
         "n": ATTEMPT,

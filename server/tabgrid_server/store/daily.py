@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from .records import Record
+from .record import Record
 
 DAY_S = 86_400
 #: All accounts of one kind together, by the last part of their names.

@@ -1,21 +1,21 @@
 """Epochs: which receipts are published together, and how far their root is on its way.
 
 They are numbered without a gap and follow each other by their roots; at most the newest one is
-not final on chain yet. What is in one follows from the receipts alone (``draft``), so that it
-can be found again from what the chain has.
+not final on chain yet. What is in one follows from the receipts and the corrections alone
+(``epoch_drafts``), so that it can be found again from what the chain has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, text, update
 
 from ..proofs import epoch as proofs
+from ..proofs.corrections import Head
 from ..proofs.epoch import Earned, Memo
 from .errors import Conflict
-from .records import Receipt, Record
-from .tables import earnings, epoch_wallets, epochs, receipts
+from .record import Record
+from .records import Receipt
+from .tables import corrections, earnings, epoch_wallets, epochs, receipts
 
 #: Receipts of one epoch at most: a tree is built in a fraction of a second, and whoever checks
 #: one receipt makes the server read no more than these. What is over goes into the next one.
@@ -23,7 +23,8 @@ MOST = 65_536
 
 
 class Epoch(Record, frozen=True, kw_only=True):
-    """One epoch. ``count`` leaves are its receipts, then one for each wallet and token."""
+    """One epoch. Its leaves are its receipts, one for each wallet and token, and one for the
+    corrections; in version 1 that one is missing, and the columns for it are null."""
 
     number: int
     first_seq: int
@@ -39,14 +40,26 @@ class Epoch(Record, frozen=True, kw_only=True):
     last_valid_height: int | None = None
     slot: int | None = None
     final_at: float | None = None
+    #: How many corrections there were, and the newest one's hash.
+    corrections: int | None = None
+    corrected: str | None = None
+
+    @property
+    def head(self) -> Head | None:
+        """Where the chain of corrections stood; None in version 1."""
+        if self.corrections is None:
+            return None
+        return Head(self.corrections, _bytes(self.corrected or ""))
 
     @property
     def count(self) -> int:
-        return self.receipts + self.wallets
+        """Of its leaves."""
+        return self.receipts + self.wallets + (self.corrections is not None)
 
     @property
     def memo(self) -> Memo:
-        return Memo(proofs.VERSION, self.number, self.count, self.root, self.prev_root)
+        version = proofs.version_of(self.head)
+        return Memo(version, self.number, self.count, self.root, self.prev_root)
 
 
 class Pending(Record, frozen=True, kw_only=True):
@@ -136,6 +149,17 @@ def oldest_pending(connection: Connection) -> tuple[int, float] | None:
     return (number, oldest) if number else None
 
 
+def oldest_correction(connection: Connection) -> float | None:
+    """When the first correction was made that is under no root yet; None if all are."""
+    query = (
+        select(corrections.c.at)
+        .where(corrections.c.number > _corrected(connection))
+        .order_by(corrections.c.number)
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
 def earned(connection: Connection, number: int) -> list[Earned]:
     """What each wallet had earned by the end of epoch ``number``, in the order of the leaves."""
     rows = connection.execute(
@@ -169,56 +193,11 @@ def bodies(connection: Connection, epoch: Epoch, start: int, limit: int) -> list
     return [Receipt(**row._mapping) for row in connection.execute(query)]
 
 
-def draft(
-    before: Epoch | None,
-    earned_before: Iterable[Earned],
-    waiting: Sequence[Pending],
-    at: float,
-    count: int | None = None,
-) -> Draft | None:
-    """The epoch after ``before`` over the ``waiting`` receipts. Pure.
-
-    ``count``: over just so many of them that it has this number of leaves. None if there is no
-    such number, or nothing waits.
-    """
-    totals = {(each.wallet, each.token): each.earned for each in earned_before}
-    changed: dict[tuple[str, str], int] = {}
-    taken = 0
-    for each in waiting:
-        key = (each.wallet, each.token)
-        totals[key] = changed[key] = totals.get(key, 0) + each.amount
-        taken += 1
-        if count is not None and taken + len(totals) >= count:
-            break
-    if not taken or count not in (None, taken + len(totals)):
-        return None
-    leaves = proofs.leaves(
-        (each.hash for each in waiting[:taken]),
-        (Earned(wallet, token, amount) for (wallet, token), amount in totals.items()),
-    )
-    number = before.number + 1 if before else 1
-    prev_root = bytes.fromhex(before.root) if before else proofs.GENESIS
-    memo = proofs.memo_of(number, leaves, prev_root)
-    return Draft(
-        epoch=Epoch(
-            number=number,
-            first_seq=waiting[0].seq,
-            last_seq=waiting[taken - 1].seq,
-            receipts=taken,
-            wallets=len(totals),
-            root=memo.root,
-            prev_root=memo.prev_root,
-            closed_at=at,
-        ),
-        changed=[Earned(wallet, token, amount) for (wallet, token), amount in changed.items()],
-    )
-
-
 # --- its way to the chain ----------------------------------------------------------------
 
 
 def close(connection: Connection, draft: Draft) -> None:
-    """Keep an epoch; from here on its receipts cannot change.
+    """Keep an epoch; from here on its receipts, and corrections up to its own, cannot change.
 
     Raises ``Conflict`` if it does not follow the newest one, or that one is not final.
     """
@@ -228,13 +207,12 @@ def close(connection: Connection, draft: Draft) -> None:
         raise Conflict(f"Epoch {draft.epoch.number} does not follow what is published.")
     row = {name: getattr(draft.epoch, name) for name in epochs.c.keys()}  # noqa: SIM118 not a dict
     connection.execute(insert(epochs).values(row))
-    connection.execute(
-        insert(epoch_wallets),
-        [
-            {"wallet": e.wallet, "token": e.token, "epoch": draft.epoch.number, "earned": e.earned}
-            for e in draft.changed
-        ],
-    )
+    rows = [
+        {"wallet": e.wallet, "token": e.token, "epoch": draft.epoch.number, "earned": e.earned}
+        for e in draft.changed
+    ]
+    if rows:
+        connection.execute(insert(epoch_wallets), rows)
 
 
 def reopen(connection: Connection, number: int) -> bool:
@@ -292,6 +270,12 @@ def _change(
 
 def _published(connection: Connection) -> int:
     newest = select(func.coalesce(func.max(epochs.c.last_seq), 0))
+    return int(connection.execute(newest).scalar_one())
+
+
+def _corrected(connection: Connection) -> int:
+    """Corrections that are under a root."""
+    newest = select(func.coalesce(func.max(epochs.c.corrections), 0))
     return int(connection.execute(newest).scalar_one())
 
 

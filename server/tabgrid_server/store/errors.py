@@ -2,6 +2,7 @@
 
     StoreError
     ├── StoreUnavailable   the engine cannot write or read now; nothing was acknowledged
+    │   └── OutOfOrder     what comes before it is not kept yet: the same again a moment later
     ├── AlreadyFinished    the job was settled, failed or cancelled before
     ├── NotFound           no such job, key, session
     └── Conflict           another row with this identity says something else
@@ -19,6 +20,15 @@ class StoreError(Exception):
 class StoreUnavailable(StoreError):
     """Disk full, database locked or gone. Whether an open command was kept is unknown
     to the caller, and repeating it is safe: every command takes effect at most once."""
+
+
+class OutOfOrder(StoreUnavailable):
+    """What the trust policy was told is kept in the order in which it was told."""
+
+    def __init__(self, number: int, last: int) -> None:
+        super().__init__(f"Event {number} of the trust policy cannot follow event {last}.")
+        self.number = number
+        self.last = last
 
 
 class AlreadyFinished(StoreError):

@@ -8,9 +8,10 @@ is no timer, and one job alone pays for one commit.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
+from contextlib import suppress
 
-from . import batch
+from . import batch, stats
 from .batch import Command
 from .database import Database
 from .errors import Conflict, StoreUnavailable
@@ -34,8 +35,13 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        #: What nodes earned, corrected, by token: read once, then counted on.
+        self.earned: Counter[str] = Counter()
+        self._unsure = False
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Raises ``StoreUnavailable``."""
+        await self._count()
         self._task = asyncio.create_task(self._run(), name="group-commit")
 
     async def stop(self) -> None:
@@ -61,6 +67,25 @@ class GroupCommit:
             while self._waiting:
                 await self._commit(self._take())
 
+    async def _count(self) -> None:
+        """Only this writer changes what nodes earned: between its commits there is one answer."""
+        self.earned = Counter(await self._database.read(stats.earned))
+        self._unsure = False
+
+    async def _write(self, commands: list[Command]) -> list[Exception | None]:
+        if self._unsure:
+            with suppress(StoreUnavailable):
+                await self._count()
+        try:
+            done = await self._database.write(batch.run, commands)
+        except Conflict:
+            raise  # nothing of it was kept
+        except Exception:
+            self._unsure = True  # a lost connection may hide a commit
+            raise
+        self.earned.update(done.earned)
+        return done.outcomes
+
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
         while self._waiting and len(taken) < MAX_BATCH:
@@ -70,9 +95,10 @@ class GroupCommit:
         return taken
 
     async def _commit(self, taken: list[_Waiting]) -> None:
+        taken.sort(key=_order)
         commands = [command for command, _ in taken]
         try:
-            outcomes = await self._database.write(batch.run, commands)
+            outcomes = await self._write(commands)
         except Conflict as error:
             # One bad command must not take the others with it.
             outcomes = [error] if len(taken) == 1 else await self._each(commands)
@@ -85,10 +111,16 @@ class GroupCommit:
         outcomes: list[Exception | None] = []
         for command in commands:
             try:
-                outcomes += await self._database.write(batch.run, [command])
+                outcomes += await self._write([command])
             except Exception as error:  # as above: it belongs to this caller
                 outcomes.append(error)
         return outcomes
+
+
+def _order(waiting: _Waiting) -> int:
+    """What the trust policy was told is kept in the order in which it was told."""
+    step = batch.step_of(waiting[0])
+    return 0 if step is None else step.first
 
 
 def _answer(future: asyncio.Future[None], outcome: Exception | None) -> None:

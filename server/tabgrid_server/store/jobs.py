@@ -8,15 +8,28 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, literal, select, text, tuple_
 
 from .records import Job, JobContent, NewJob
-from .tables import earnings, jobs
+from .tables import corrections, earnings, jobs
 
-#: Some minutes on a busy grid, weeks on a small one; read in a few milliseconds.
-RECENT = 2_000
 _FACTS = [column for column in jobs.c if column.name not in ("input", "output")]
-_SELECT = select(*_FACTS, earnings.c.claim).outerjoin(earnings, earnings.c.job_id == jobs.c.id)
+_SELECT = (
+    select(
+        *_FACTS,
+        earnings.c.claim,
+        earnings.c.released,
+        earnings.c.lost,
+        corrections.c.reason.label("refuted"),
+        corrections.c.at.label("refuted_at"),
+    )
+    .outerjoin(earnings, earnings.c.job_id == jobs.c.id)
+    .outerjoin(corrections, (corrections.c.kind == "void") & (corrections.c.ref == jobs.c.id))
+)
 _NEW = [jobs.c[name] for name in NewJob.__struct_fields__]
 #: Spelt as the partial index is, or the database will not use it.
 _OPEN = text("jobs.state IN ('queued', 'running', 'returned')")
+_PICTURES = text(
+    "jobs.public AND jobs.state = 'done' AND jobs.connector = 'text-to-image'"
+    " AND jobs.expired_at IS NULL"
+)
 
 
 def get(connection: Connection, job_id: str) -> Job | None:
@@ -46,26 +59,19 @@ def page(
         query = query.where(jobs.c.wallet == wallet)
     if owner is not None:
         query = query.where(jobs.c.owner == owner)
-    if before is not None:
-        start = select(jobs.c.submitted_at).where(jobs.c.id == before).scalar_subquery()
-        query = query.where(tuple_(jobs.c.submitted_at, jobs.c.id) < tuple_(start, literal(before)))
-    return [_job(row) for row in connection.execute(query.limit(limit))]
+    return [_job(row) for row in connection.execute(_older(query, before).limit(limit))]
 
 
-def pictures(connection: Connection, limit: int) -> list[tuple[Job, bytes]]:
+def pictures(
+    connection: Connection, limit: int, before: str | None = None
+) -> list[tuple[Job, bytes]]:
     """The newest public jobs that drew, with their inputs; only while both are kept.
 
-    Looked for among the newest ``RECENT`` jobs, so that a grid which draws nothing in public
-    does not read through its whole past for every visitor.
+    ``before`` as in ``page``. They have an index of their own, so that a grid which draws
+    little in public does not read through its whole past for every visitor.
     """
-    newest = select(jobs.c.id).order_by(jobs.c.submitted_at.desc()).limit(RECENT).subquery()
-    query = (
-        _SELECT.add_columns(jobs.c.input)
-        .where(jobs.c.id.in_(select(newest.c.id)))
-        .where(jobs.c.public, jobs.c.state == "done", jobs.c.connector == "text-to-image")
-        .where(jobs.c.expired_at.is_(None))
-        .order_by(jobs.c.submitted_at.desc(), jobs.c.id.desc())
-    )
+    query: Select[Any] = _SELECT.add_columns(jobs.c.input).where(_PICTURES)
+    query = _older(query.order_by(jobs.c.submitted_at.desc(), jobs.c.id.desc()), before)
     found = []
     for row in connection.execute(query.limit(limit)):
         fields = _decoded(row)
@@ -78,6 +84,14 @@ def unfinished(connection: Connection) -> list[NewJob]:
     """Jobs acknowledged and not ended, in the order of submission: what a restart resumes."""
     query = select(*_NEW).where(_OPEN).order_by(jobs.c.submitted_at, jobs.c.id)
     return [NewJob(**_decoded(row)) for row in connection.execute(query)]
+
+
+def _older(query: Select[Any], before: str | None) -> Select[Any]:
+    """Only what was submitted before this job; all of it where none is named."""
+    if before is None:
+        return query
+    start = select(jobs.c.submitted_at).where(jobs.c.id == before).scalar_subquery()
+    return query.where(tuple_(jobs.c.submitted_at, jobs.c.id) < tuple_(start, literal(before)))
 
 
 def _job(row: Row[Any]) -> Job:

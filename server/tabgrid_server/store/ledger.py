@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from .. import ledger
 from ..ledger import AccountKey, Transfer
+from ..proofs.corrections import TAKING
+from . import corrections
 from .bulk import Bulk, Lookup, Row, fetch
 from .records import Credit, Release, WalletSummary
 from .tables import balances, claims, deposits, earnings, postings, transfers
@@ -30,6 +32,19 @@ _LOAD = Lookup(
     " WHERE account IN (SELECT value FROM json_each(?)) ORDER BY account, token",
     postgresql="SELECT account, token, amount FROM balances"
     " WHERE account = ANY($1::text[]) ORDER BY account, token FOR UPDATE",
+)
+_HELD = Lookup(
+    sqlite="SELECT account, token, amount FROM balances"
+    " WHERE account IN (SELECT value FROM json_each(?)) ORDER BY account, token",
+    postgresql="SELECT account, token, amount FROM balances"
+    " WHERE account = ANY($1::text[]) ORDER BY account, token",
+)
+# Built once: asked for every claim, several times.
+_BOOKED = select(transfers.c.id).where(
+    transfers.c.kind == bindparam("of"), transfers.c.ref == bindparam("named")
+)
+_BALANCE = select(balances.c.amount).where(
+    balances.c.account == bindparam("of"), balances.c.token == bindparam("in")
 )
 _LAST_ID = "SELECT coalesce(max(id), 0) FROM transfers"
 #: The lock keeps other processes' ids out of ours.
@@ -55,6 +70,19 @@ class Booking:
         self._after.update(ledger.apply(self._after, transfer))
         self._transfers.append(transfer)
         return len(self._transfers) - 1
+
+    def balance(self, account: str, token: str) -> int:
+        """What one of the accounts holds after all that was added."""
+        return self._after.get((account, token), 0)
+
+    def earned(self) -> dict[str, int]:
+        """By token, what nodes have more of after all that was added; less, where negative."""
+        found: dict[str, int] = {}
+        for key, amount in self._after.items():
+            account, token = key
+            if account.startswith("node:"):
+                found[token] = found.get(token, 0) + amount - self._before.get(key, 0)
+        return found
 
     def write(self) -> int:
         """Write everything. Returns the id of the first transfer; the others follow it.
@@ -96,16 +124,18 @@ def post(connection: Connection, transfer: Transfer) -> bool:
 
 def booked(connection: Connection, kind: str, ref: str) -> bool:
     """Whether this transfer was booked."""
-    query = select(transfers.c.id).where(transfers.c.kind == kind, transfers.c.ref == ref)
-    return connection.execute(query).first() is not None
+    return connection.execute(_BOOKED, {"of": kind, "named": ref}).first() is not None
 
 
 def balance(connection: Connection, account: str, token: str) -> int:
     """What an account holds; 0 if it was never used."""
-    query = select(balances.c.amount).where(
-        balances.c.account == account, balances.c.token == token
-    )
-    return connection.execute(query).scalar_one_or_none() or 0
+    found = connection.execute(_BALANCE, {"of": account, "in": token})
+    return found.scalar_one_or_none() or 0
+
+
+def holdings(connection: Connection, accounts: Iterable[str]) -> dict[AccountKey, int]:
+    """What each of the accounts holds; nothing of one that was never used."""
+    return {(account, token): amount for account, token, amount in _HELD.run(connection, accounts)}
 
 
 def credit(connection: Connection, owner: str, token: str) -> Credit:
@@ -149,7 +179,10 @@ def wallet_summary(connection: Connection, address: str, token: str) -> WalletSu
     jobs_done = select(func.count()).where(earnings.c.wallet == address, earnings.c.token == token)
     next_release = text(
         "SELECT min(release_at) FROM earnings WHERE wallet = :w AND token = :t AND NOT released"
+        " AND lost IS NULL"
     )
+    corrected = corrections.sums(connection, address, token)
+    taken = sum(amount for kind, amount in corrected.items() if kind in TAKING)
     return WalletSummary(
         jobs_done=connection.execute(jobs_done).scalar_one(),
         # What was paid too early (negative) is in ``paid`` before it is earned.
@@ -164,6 +197,8 @@ def wallet_summary(connection: Connection, address: str, token: str) -> WalletSu
         in_flight=in_flight,
         paid=paid,
         push_fees=push_fees,
+        taken=taken,
+        given_back=sum(corrected.values()) - taken,
         next_release_at=connection.execute(next_release, {"w": address, "t": token}).scalar(),
     )
 
@@ -183,15 +218,19 @@ def _paid(connection: Connection, address: str, token: str) -> tuple[int, int]:
     return int(sent), int(kept)
 
 
+#: Spelt as the partial index is, or the database will not use it.
 _RELEASE = text(
     "UPDATE earnings SET released = true WHERE NOT released AND job_id IN ("
-    " SELECT job_id FROM earnings WHERE NOT released AND release_at <= :now"
+    " SELECT job_id FROM earnings WHERE NOT released AND NOT held AND lost IS NULL"
+    " AND release_at <= :now"
     " ORDER BY release_at LIMIT :limit) RETURNING wallet, token, amount, job_id"
 )
 
 
 def release_due(connection: Connection, now: float, limit: int) -> list[Release]:
     """Make earnings claimable whose time has come, at most ``limit`` jobs of them.
+
+    What the trust policy holds is not among them: it says itself what is to be released.
 
     Call again at once while the jobs in the answer add up to ``limit``.
     """

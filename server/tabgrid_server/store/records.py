@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
+from ..trust import ResultReturned
+from .effects import TrustStep
+from .record import Record
 
 JobState = Literal["queued", "running", "returned", "done", "failed", "cancelled"]
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base: frozen, keyword only. Times in unix seconds, amounts in base units."""
 
 
 class NewJob(Record, frozen=True, kw_only=True):
@@ -32,6 +30,8 @@ class NewJob(Record, frozen=True, kw_only=True):
     usage: dict[str, int]
     public: bool
     show_preview: bool = True
+    #: Whether its answer is held until a reference agrees; that is in ``price`` and ``fee``.
+    checked: bool = False
     submitted_at: float
 
 
@@ -66,22 +66,16 @@ class Settlement(Record, frozen=True, kw_only=True):
     returned_at: float
     finished_at: float
     release_at: float
+    #: What the trust policy made of the answer. One that it was told is released when it says.
+    trust: TrustStep | None = None
 
-
-class Check(Record, frozen=True, kw_only=True):
-    """What one reference found about one job's answer."""
-
-    id: str
-    job_id: str
-    purpose: str
-    #: Its wallet, and what it computed with.
-    auditor: str
-    device_class: str
-    comparator_version: int
-    distance: float
-    threshold: float
-    agreed: bool
-    checked_at: float
+    @property
+    def held(self) -> bool:
+        """Whether the trust policy decides when its pay is released."""
+        return self.trust is not None and any(
+            isinstance(event, ResultReturned) and event.job == self.job_id
+            for _, event in self.trust.events
+        )
 
 
 class Refund(Record, frozen=True, kw_only=True):
@@ -132,8 +126,16 @@ class Job(Record, frozen=True, kw_only=True):
     #: When input and output were let go, by the grid's rule.
     expired_at: float | None
     show_preview: bool
+    checked: bool
     #: Id of the claim that carries the node's pay to the chain.
     claim: str | None
+    #: Why its answer was found wrong, and when; then its price was given back.
+    refuted: str | None = None
+    refuted_at: float | None = None
+    #: Whether its pay can be claimed, or was; null where nobody earned anything.
+    released: bool | None = None
+    #: "void" or "forfeit" where the pay is neither withheld nor can be claimed.
+    lost: str | None = None
 
 
 class JobContent(Record, frozen=True, kw_only=True):
@@ -188,7 +190,8 @@ class Receipt(Record, frozen=True, kw_only=True):
 class WalletSummary(Record, frozen=True, kw_only=True):
     """A node owner's money in one token; ``earned`` is the sum of the five.
 
-    ``paid`` was sent on chain; ``push_fees`` the grid kept for paying the network's fee.
+    ``paid`` was sent on chain; ``push_fees`` the grid kept for paying the network's fee. Not in
+    ``earned`` is what was ``taken`` for wrong answers, save what was ``given_back`` of that.
     """
 
     jobs_done: int
@@ -198,6 +201,8 @@ class WalletSummary(Record, frozen=True, kw_only=True):
     in_flight: int
     paid: int
     push_fees: int = 0
+    taken: int = 0
+    given_back: int = 0
     next_release_at: float | None
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from .. import ledger
 from .ledger import balance
-from .records import Record
+from .record import Record
 from .tables import claim_attempts, claims, postings, transfers
 
 #: Transfers that carry money to the chain.

@@ -9,8 +9,10 @@ from .records import Minute, Totals
 MINUTES = 60
 
 _STATES = text("SELECT state, count(*) FROM jobs WHERE finished_at IS NOT NULL GROUP BY state")
+# What was paid too early (negative) was paid before it is earned.
 _EARNED = text(
-    "SELECT token, sum(amount) FROM balances WHERE substr(account, 1, 5) = 'node:' GROUP BY token"
+    "SELECT token, sum(amount) FROM balances WHERE substr(account, 1, 5) = 'node:'"
+    " OR substr(account, 1, 16) = 'system:overpaid:' GROUP BY token"
 )
 _PAID = text(
     "SELECT c.token, sum(c.amount), sum(coalesce(c.push_fee, 0)) FROM claims c"
@@ -31,18 +33,22 @@ _LATENCY = text(
 def totals(connection: Connection) -> Totals:
     """Jobs ended and money earned since the beginning."""
     states = {state: int(count) for state, count in connection.execute(_STATES)}
-    settled = {token: int(amount) for token, amount in connection.execute(_EARNED)}
-    paid: dict[str, int] = {}
-    for token, amount, kept in connection.execute(_PAID):
-        settled[token] = settled.get(token, 0) + int(amount)
-        paid[token] = int(amount) - int(kept)
+    paid = {token: int(amount) - int(kept) for token, amount, kept in connection.execute(_PAID)}
     return Totals(
         done=states.get("done", 0),
         failed=states.get("failed", 0),
         cancelled=states.get("cancelled", 0),
-        settled=settled,
+        settled=earned(connection),
         paid=paid,
     )
+
+
+def earned(connection: Connection) -> dict[str, int]:
+    """By token, what nodes earned since the beginning, less what checks took of it."""
+    found = {token: int(amount) for token, amount in connection.execute(_EARNED)}
+    for token, amount, _ in connection.execute(_PAID):
+        found[token] = found.get(token, 0) + int(amount)
+    return found
 
 
 def hour_series(connection: Connection, now: float) -> list[Minute]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ParamSpec, Self, TypeVar
+from collections.abc import Callable
+from typing import ParamSpec, Self, TypeVar, TypeVarTuple, Unpack
+
+from sqlalchemy import Connection
 
 from .. import migrations
 from .database import Database, Query, open_database
+from .effects import TrustStep
 from .group_commit import GroupCommit
 from .records import NewJob, Refund, Settlement
+from .shared_commit import Call, shared_commit, shared_read
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 
 class Store:
@@ -19,12 +25,14 @@ class Store:
         job = await store.read(jobs.get, job_id)
         key = await store.write(keys.create, key, ...)
 
-    The three writes of every job (submit, settle, refund) are committed in groups.
+    The three writes of every job (submit, settle, refund), and what the trust policy decides of
+    it, are committed in groups.
     """
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self._commits = GroupCommit(database)
+        self._changes, self._looks = shared_commit(database), shared_read(database)
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -36,13 +44,23 @@ class Store:
             await database.close()
             raise
         store = cls(database)
-        store._commits.start()
+        try:
+            await store._commits.start()
+        except BaseException:
+            await database.close()
+            raise
         return store
 
     async def close(self) -> None:
         """Commit what was already asked for, then let go of the database."""
         await self._commits.stop()
+        await self._changes.stop()
+        await self._looks.stop()
         await self.database.close()
+
+    def earned(self, token: str) -> int:
+        """What nodes earned since the beginning, less what checks took of it, in base units."""
+        return self._commits.earned[token]
 
     async def read(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query function on one snapshot. Raises ``StoreUnavailable``."""
@@ -51,6 +69,16 @@ class Store:
     async def write(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query function and commit. Raises ``Conflict``, ``StoreUnavailable``."""
         return await self.database.write(query, *args, **kwargs)
+
+    async def join(self, query: Callable[[Connection, Unpack[Args]], T], *args: *Args) -> T:
+        """``write``, for what many do at once: it may share its commit with others."""
+        done: T = await self._changes.do(Call(query, args))
+        return done
+
+    async def join_read(self, query: Callable[[Connection, Unpack[Args]], T], *args: *Args) -> T:
+        """``read``, for what many ask at once: it may share its snapshot with others."""
+        found: T = await self._looks.do(Call(query, args))
+        return found
 
     async def submit(self, job: NewJob) -> None:
         """Keep a job and hold its price; on return both are durable.
@@ -63,10 +91,18 @@ class Store:
     async def settle(self, settlement: Settlement) -> None:
         """Finish a job with its result, receipt and pay, exactly once.
 
-        Raises ``AlreadyFinished``, ``NotFound``, ``Unbalanced`` (more than was held),
-        ``StoreUnavailable``.
+        What ``settlement.trust`` says is kept in the same transaction, and kept all the same if
+        the job had its end. Raises ``AlreadyFinished``, ``NotFound``, ``Unbalanced`` (more than
+        was held), ``StoreUnavailable`` (``OutOfOrder`` among them).
         """
         await self._commits.do(settlement)
+
+    async def trust_step(self, step: TrustStep) -> None:
+        """Keep what the trust policy was told, and book what follows, exactly once.
+
+        Raises ``StoreUnavailable`` (``OutOfOrder`` among them).
+        """
+        await self._commits.do(step)
 
     async def refund(self, refund: Refund) -> None:
         """Finish a job without a result and give its hold back, exactly once.

@@ -8,7 +8,9 @@ the same code with cheats of every kind.
 
 from .core import Trust
 from .events import (
+    AppealCutShort,
     AppealFiled,
+    AppealHeard,
     AppealJudged,
     BugConfirmed,
     CheckAbandoned,
@@ -28,7 +30,9 @@ from .policy import ONE, Policy
 
 __all__ = [
     "ONE",
+    "AppealCutShort",
     "AppealFiled",
+    "AppealHeard",
     "AppealJudged",
     "BugConfirmed",
     "CheckAbandoned",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from .draws import draw
 from .newcomers import Newcomers
 from .policy import ONE, Policy
 from .state import WORKING, Result, Strike, Unit
+from .suspicion import Admitted, Suspicions
 from .verdicts import Verdicts
 
 
@@ -32,13 +33,13 @@ class Trust(Verdicts):
         self.strikes: dict[str, Strike] = {}
         #: Wallets with a standing conviction, and how many units of theirs it is.
         self.barred: dict[str, int] = {}
+        self.suspicions = Suspicions()
         self.newcomers = Newcomers(policy)
         self.epoch = -1
         self._secret = b""
         self._agree_step = policy.agree_step
         self._mismatch_step = policy.mismatch_step
-        self._release_s = policy.release_s
-        self._release_idle_s = max(policy.release_s, policy.release_idle_s)
+        self._release_idle_s = policy.release_idle_s
         self._conviction_at = policy.conviction_at
         self._by_wallet: dict[str, list[Unit]] = {}
         self._alarms: list[tuple[float, int, Literal["release", "forfeit"], Unit]] = []
@@ -52,6 +53,8 @@ class Trust(Verdicts):
             e.Checked: self._checked,
             e.CheckAbandoned: self._check_abandoned,
             e.AppealFiled: self._appeal_filed,
+            e.AppealHeard: self._appeal_heard,
+            e.AppealCutShort: self._appeal_cut_short,
             e.AppealJudged: self._appeal_judged,
             e.BugConfirmed: self._bug_confirmed,
             e.ClassCleared: self._class_cleared,
@@ -68,14 +71,8 @@ class Trust(Verdicts):
         """When ``Ticked`` is due, at the latest."""
         return self._alarms[0][0] if self._alarms else None
 
-    def is_full(self, key: e.UnitKey) -> bool:
-        """Whether a unit has so much to lose that people who wait may be sent to it."""
-        unit = self.units.get(key)
-        return (
-            unit is not None
-            and unit.state == "proven"
-            and len(unit.results) >= self.policy.release_jobs
-        )
+    def units_of(self, wallet: str) -> Sequence[Unit]:
+        return self._by_wallet.get(wallet, ())
 
     # --- admission --------------------------------------------------------------------
 
@@ -84,11 +81,11 @@ class Trust(Verdicts):
         if unit is not None and unit.state in WORKING:
             self._out.append(do.AdmitUnit(unit.key, "Tested before, and trusted since."))
             return
-        kind = self._class(event.unit.kind)
-        refusal = self._refusal(event, unit, kind, now)
+        refusal = self.refusal(event, now)
         if refusal is not None:
             self._out.append(do.RefuseUnit(event.unit, refusal))
             return
+        kind = self._class(event.unit.kind)
         if unit is None:
             unit = self._new_unit(event.unit, kind)
         self.newcomers.enter(event.unit.wallet, event.address, now)
@@ -96,21 +93,29 @@ class Trust(Verdicts):
         reason = f"The first {self.policy.goldens} jobs are a test with known answers, unpaid."
         self._out.append(do.TestUnit(unit.key, self.policy.goldens, reason))
 
-    def _refusal(
-        self, event: e.UnitOffered, unit: Unit | None, kind: DeviceClass, now: float
-    ) -> str | None:
+    def refusal(self, event: e.UnitOffered, now: float) -> str | None:
+        """Why a unit that is not working would get no test now, or None if it would."""
+        unit, kind = self.units.get(event.unit), self.classes.get(event.unit.kind)
         if event.unit.wallet in self.barred:
             return "This wallet returned wrong answers and takes no jobs unless an appeal succeeds."
-        if kind.state == "quarantined":
+        if kind is not None and kind.state == "quarantined":
             return (
                 "Devices of this kind compute this model wrong at the moment. The operator is"
                 " looking into it; it is no fault of yours."
             )
-        if unit is None or unit.state != "testing":
+        if kind is not None and (unit is None or unit.state != "testing"):
             reason = kind.test_fault(self.policy, now)
             if reason is not None:
                 return reason
+        if unit is None and self._has_many(event.unit.wallet):
+            return (
+                f"This wallet has {self.policy.units_per_wallet} combinations of device and model"
+                " already, and no more are counted. Use another wallet for further devices."
+            )
         return self.newcomers.refusal(event.unit.wallet, event.address, now)
+
+    def _has_many(self, wallet: str) -> bool:
+        return len(self._by_wallet.get(wallet, ())) >= self.policy.units_per_wallet
 
     def _new_unit(self, key: e.UnitKey, kind: DeviceClass) -> Unit:
         unit = self.units[key] = Unit(key)
@@ -139,6 +144,17 @@ class Trust(Verdicts):
         unit.move("probation")
         reason = f"The test is passed. The first {self.policy.probation_jobs} answers are checked."
         self._out.append(do.AdmitUnit(unit.key, reason))
+        self._inherit_suspicion(unit)
+
+    def _inherit_suspicion(self, unit: Unit) -> None:
+        """Nobody becomes a stranger again by calling his device another, or by a new test."""
+        units = self._by_wallet[unit.key.wallet]
+        others = [other for other in units if other.state == "suspected"]
+        if others:
+            unit.evidence = max(unit.evidence, *(other.evidence for other in others))
+            self.suspicions.note(Admitted(unit.key, tuple(o.key for o in others)), units)
+        if unit.evidence:
+            self._suspect(unit)
 
     # --- answers ----------------------------------------------------------------------
 
@@ -159,13 +175,16 @@ class Trust(Verdicts):
         if event.job in self.results or event.job in self.strikes:
             raise ValueError(f"job {event.job} was returned twice")
         pay = event.pay
-        p = self.policy.audit_probability(pay, unit.withheld) if state == "proven" else ONE
+        p = ONE
+        if state == "proven" and not event.checked:
+            p = self.policy.audit_probability(pay, unit.withheld)
         drawn = draw(self._secret, event.commit_hash)
         self._out.append(
             do.TakeResult(event.job, unit.key, self.epoch, p, drawn, p == ONE, pay, unit.withheld)
         )
         unit.jobs += 1
-        result = Result(event.job, unit, pay, unit.jobs, now, p, drawn)
+        release_s = self.policy.release_s if event.release_s is None else event.release_s
+        result = Result(event.job, unit, pay, unit.jobs, now, p, drawn, release_s)
         self.results[event.job] = result
         unit.results.append(result)
         unit.withheld += pay
@@ -177,7 +196,7 @@ class Trust(Verdicts):
 
     def _release(self, unit: Unit, now: float) -> None:
         """Let go of what was withheld for enough jobs and long enough, the oldest first."""
-        if unit.state != "proven" and unit.state != "probation":
+        if not unit.is_paid:
             return
         results = unit.results
         last = unit.jobs - self.policy.release_jobs
@@ -186,7 +205,11 @@ class Trust(Verdicts):
         while results:
             result = results[0]
             if result.check != "refuted":
-                wait = self._release_s if result.number <= last else self._release_idle_s
+                wait = result.release_s
+                # A stranger's answer that no reference could look at proves nothing yet.
+                proves_nothing = result.check == "unchecked" and unit.state != "proven"
+                if (result.number > last or proves_nothing) and wait < self._release_idle_s:
+                    wait = self._release_idle_s
                 if now < result.at + wait:
                     self._alarm_release(unit, result.at + wait)
                     break
@@ -208,18 +231,62 @@ class Trust(Verdicts):
             self._alarm(at, "release", unit)
 
     def _forfeit(self, unit: Unit, now: float) -> None:
-        """The convicted had their time to appeal, and nothing is left to be judged."""
-        if unit.state != "convicted" or now < unit.appeal_until:
+        """Take what a unit has that was convicted for good, and close its wallet's others."""
+        if unit.state != "convicted" or not self._is_over(unit, now):
             return
-        if any(strike.state == "appealed" for strike in unit.strikes) or not unit.results:
-            return
-        reason = "The time to appeal has passed."
-        self._out.append(do.ForfeitPay(unit.key, unit.withheld, reason))
-        unit.forfeited += unit.withheld
+        if unit.results:
+            reason = "The time to appeal has passed."
+            jobs = tuple(result.job for result in unit.results if result.check != "refuted")
+            self._out.append(do.ForfeitPay(unit.key, jobs, unit.withheld, reason))
+            unit.forfeited += unit.withheld
+            self._empty(unit)
+        for other in self._units_with(unit):
+            self._close(other, now)
+
+    def _empty(self, unit: Unit) -> None:
         for result in unit.results:
             self.results.pop(result.job, None)
         unit.results.clear()
         unit.withheld = unit.owed = 0
+
+    def _close(self, unit: Unit, now: float) -> None:
+        """Nothing more comes of any device of a wallet that is convicted for good: what was
+        found right on its others is paid, and what nobody looked at is not."""
+        if unit.state == "convicted" or not self._is_convicted_for_good(unit.key.wallet, now):
+            return
+        if not unit.results or any(result.pending for result in unit.results):
+            return
+        right = [result for result in unit.results if result.check == "agreed"]
+        rest = tuple(result.job for result in unit.results if result.check == "unchecked")
+        earned = sum(result.pay for result in right)
+        pay = earned - min(unit.owed, earned)
+        lost = unit.withheld - pay
+        if right:
+            jobs = tuple(result.job for result in right)
+            self._out.append(do.ReleasePay(unit.key, jobs, pay))
+        if rest:
+            reason = "The wallet was convicted, and nobody could look at these answers."
+            self._out.append(do.ForfeitPay(unit.key, rest, lost, reason))
+            unit.forfeited += lost
+        self._empty(unit)
+
+    def _is_convicted_for_good(self, wallet: str, now: float) -> bool:
+        if wallet not in self.barred:
+            return False
+        convicted = [unit for unit in self.units_of(wallet) if unit.state == "convicted"]
+        return all(self._is_over(unit, now) for unit in convicted)
+
+    @staticmethod
+    def _is_over(unit: Unit, now: float) -> bool:
+        """A convicted unit had its time to appeal, and nothing of it is left to be judged.
+
+        An answer whose check is on its way is: should it be wrong, its user gets the price back.
+        """
+        return (
+            now >= unit.appeal_until
+            and not any(result.pending for result in unit.results)
+            and not any(strike.state == "appealed" for strike in unit.strikes)
+        )
 
     # --- time -------------------------------------------------------------------------
 
@@ -263,3 +330,5 @@ class Trust(Verdicts):
                 convicted[unit.key.wallet] = convicted.get(unit.key.wallet, 0) + 1
         assert convicted == self.barred
         assert all(strike in strike.unit.strikes for strike in self.strikes.values())
+        for wallet, units in self._by_wallet.items():
+            self.suspicions.validate(wallet, units)

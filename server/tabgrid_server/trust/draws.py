@@ -7,7 +7,9 @@ Nobody but the grid can foresee a draw, and nobody can doubt it afterwards:
 2. A node commits to its answer (``commit_hash`` of the receipt) before it hears anything.
 3. The draw is HMAC-SHA256(secret of the epoch, commit hash), scaled to 0 … 999,999. The answer
    is checked if it is below the probability, in millionths, that stands in the receipt.
-4. When the epoch is over its secret is published. ``verify`` ties it to the anchor; ``draw``
+4. Of an answer in steps that is checked, ``draw_steps`` says by the same secret and commit hash
+   which of them are run again.
+5. When the epoch is over its secret is published. ``verify`` ties it to the anchor; ``draw``
    then gives everybody the same numbers.
 """
 
@@ -18,8 +20,12 @@ import hmac
 
 from .policy import DAY, ONE
 
+#: 1 January 2026, UTC: epoch 0 of every grid, so that there is one thing less to keep.
+FIRST_DAY = 1_767_225_600.0
 #: One epoch a day for ten years.
 CHAIN_LENGTH = 3_653
+#: Keeps the draw of steps apart from that of the answer.
+STEPS = b"tabgrid/steps/v1\0"
 
 
 def secret_of(root: bytes, epoch: int, length: int = CHAIN_LENGTH) -> bytes:
@@ -51,6 +57,19 @@ def draw(secret: bytes, commit_hash: bytes) -> int:
     """0 … 999,999, each equally likely (but for 5 in 10 ** 14)."""
     digest = hmac.digest(secret, commit_hash, "sha256")
     return int.from_bytes(digest[:8], "big") * ONE >> 64
+
+
+def draw_steps(secret: bytes, commit_hash: bytes, stretches: int, count: int) -> tuple[int, ...]:
+    """``count`` different ones of so many stretches, counted from 0, in order; all if fewer.
+
+    One is taken after the other: the n-th, from 0, is at the place of those still left that
+    HMAC-SHA256(secret, STEPS || commit hash || n as one byte) names, scaled as in ``draw``.
+    """
+    left, found = list(range(stretches)), []
+    for turn in range(min(count, stretches)):
+        digest = hmac.digest(secret, STEPS + commit_hash + bytes([turn]), "sha256")
+        found.append(left.pop(int.from_bytes(digest[:8], "big") * len(left) >> 64))
+    return tuple(sorted(found))
 
 
 def _hash_times(value: bytes, times: int) -> bytes:

@@ -28,7 +28,7 @@ class UnitKey(NamedTuple):
         return ClassKey(self.digest, self.dtype, self.device_class)
 
 
-class _Event(msgspec.Struct, frozen=True, gc=False):
+class _Event(msgspec.Struct, frozen=True, gc=False, tag=True):
     pass
 
 
@@ -61,6 +61,10 @@ class ResultReturned(_Event, frozen=True):
     pay: int
     #: The receipt's ``commit_hash``.
     commit_hash: bytes
+    #: For how long its grid withholds at least, in seconds; None is as the policy says.
+    release_s: float | None = None
+    #: Its user has it checked before it is delivered; the verdicts follow at once.
+    checked: bool = False
 
 
 class Checked(_Event, frozen=True):
@@ -82,7 +86,24 @@ class AppealFiled(_Event, frozen=True):
     job: str
 
 
+class AppealHeard(_Event, frozen=True):
+    """One of the references that decide an appeal has spoken."""
+
+    job: str
+    agreed: bool
+
+
+class AppealCutShort(_Event, frozen=True):
+    """No further reference will: none could run the job in time, or it can no longer be run."""
+
+    job: str
+    #: What was in the job was let go.
+    expired: bool
+
+
 class AppealJudged(_Event, frozen=True):
+    """All references that were asked have spoken."""
+
     job: str
     #: How many references of those asked say that the node's answer is right.
     agreeing: int
@@ -112,6 +133,8 @@ Event = (
     | Checked
     | CheckAbandoned
     | AppealFiled
+    | AppealHeard
+    | AppealCutShort
     | AppealJudged
     | BugConfirmed
     | ClassCleared

@@ -12,7 +12,8 @@ from .policy import ONE, percent
 #: audit: drawn. second: another reference, on another backend, decides a mismatch. reaudit:
 #: a withheld result of a unit that was just struck. rerun: every unchecked withheld result of
 #: a unit that is no longer trusted. appeal: the owner asked.
-Purpose = Literal["audit", "second", "reaudit", "rerun", "appeal"]
+#: "delivery" is asked for by a user, not by the policy: before the answer is delivered.
+Purpose = Literal["audit", "second", "reaudit", "rerun", "appeal", "delivery"]
 
 
 class _Instruction(msgspec.Struct, frozen=True, gc=False):
@@ -151,18 +152,36 @@ class ConvictUnit(_Instruction, frozen=True):
 
 
 class ForfeitPay(_Instruction, frozen=True):
+    """Take ``pay`` for good, what these jobs earned less what fines took of it."""
+
     unit: UnitKey
+    jobs: tuple[str, ...]
     pay: int
     reason: str
 
 
 class ReverseStrike(_Instruction, frozen=True):
-    """Give the fine back, and the pay where the answer was right, to be claimed at once."""
+    """Give the fine back, and the pay where the answer was right: to be claimed at once, but for
+    what the fine took of pay that waits still. That waits again."""
 
     job: str
     unit: UnitKey
     pay: int
     fine: int
+    #: Of the fine: what is withheld again.
+    withheld: int
+    reason: str
+
+
+class LapseStrike(_Instruction, frozen=True):
+    """Nobody could look again: the doubt is the owner's. Give the fine back; the job stays unpaid,
+    since its user has the price back and nobody found the answer right."""
+
+    job: str
+    unit: UnitKey
+    fine: int
+    #: Of the fine: what is withheld again.
+    withheld: int
     reason: str
 
 
@@ -192,6 +211,13 @@ class QuarantineClass(_Instruction, frozen=True):
     reason: str
 
 
+class ReopenClass(_Instruction, frozen=True):
+    """Its units may work again once they have passed the test anew; ask them to take it."""
+
+    kind: ClassKey
+    reason: str
+
+
 Instruction = (
     TestUnit
     | AdmitUnit
@@ -208,8 +234,10 @@ Instruction = (
     | ConvictUnit
     | ForfeitPay
     | ReverseStrike
+    | LapseStrike
     | UpholdStrike
     | RefuseAppeal
     | RestoreUnit
     | QuarantineClass
+    | ReopenClass
 )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self, TypeAlias
+
 from .policy import DAY, Policy
+
+#: The day and its count; wallets in probation by address, and since when; addresses by wallet.
+Kept: TypeAlias = tuple[int, int, dict[str, dict[str, float]], dict[str, str]]
 
 
 class Newcomers:
@@ -31,9 +36,8 @@ class Newcomers:
         waiting = self._waiting(address, now)
         if waiting >= policy.newcomers_per_address:
             return (
-                f"{waiting} wallets from your network address are still in probation, and more"
-                f" than {policy.newcomers_per_address} may not be. Let one of them finish, or"
-                " come back a day after it began."
+                f"As many wallets from your network address as may be at once ({waiting}) are in"
+                " probation. Let one of them finish, or come back a day after it began."
             )
         return None
 
@@ -54,6 +58,15 @@ class Newcomers:
         waiting.pop(wallet, None)
         if not waiting:
             self._unproven.pop(address, None)
+
+    def dump(self) -> Kept:
+        return self._day, self._today, self._unproven, self._address
+
+    @classmethod
+    def load(cls, policy: Policy, kept: Kept) -> Self:
+        newcomers = cls(policy)
+        newcomers._day, newcomers._today, newcomers._unproven, newcomers._address = kept
+        return newcomers
 
     def _waiting(self, address: str, now: float) -> int:
         waiting = self._unproven.get(address, {})

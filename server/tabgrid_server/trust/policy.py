@@ -60,6 +60,8 @@ class Policy(msgspec.Struct, frozen=True):
     class_window_s: float = 72 * HOUR
     #: New wallets a day on the whole grid: what the operator's references can check at once.
     newcomers_per_day: int = 500
+    #: Units of one wallet: its devices, by models. Names of devices are what a node says.
+    units_per_wallet: int = 256
     #: And per network address: a home has a few devices, a farm of wallets has thousands.
     newcomers_per_address: int = 3
 

@@ -20,7 +20,13 @@ UnitState = Literal[
     "quarantined",  # with its class
 ]
 CheckState = Literal["unchecked", "checking", "disputed", "agreed", "refuted"]
-StrikeState = Literal["standing", "appealed", "upheld", "reversed"]
+StrikeState = Literal[
+    "standing",
+    "appealed",
+    "upheld",
+    "reversed",
+    "lapsed",  # it was appealed, and too few references could look
+]
 
 UNIT_MOVES: frozenset[tuple[UnitState, UnitState]] = frozenset(
     {
@@ -65,6 +71,7 @@ STRIKE_MOVES: frozenset[tuple[StrikeState, StrikeState]] = frozenset(
         ("standing", "reversed"),
         ("appealed", "upheld"),
         ("appealed", "reversed"),
+        ("appealed", "lapsed"),
         ("upheld", "reversed"),
     }
 )
@@ -75,10 +82,18 @@ WORKING: frozenset[UnitState] = frozenset({"probation", "proven", "suspected"})
 class Result:
     """An answer whose pay is withheld."""
 
-    __slots__ = ("at", "check", "drawn", "job", "number", "p", "pay", "unit")
+    __slots__ = ("at", "check", "drawn", "job", "number", "p", "pay", "release_s", "unit")
 
     def __init__(
-        self, job: str, unit: Unit, pay: int, number: int, at: float, p: int, drawn: int
+        self,
+        job: str,
+        unit: Unit,
+        pay: int,
+        number: int,
+        at: float,
+        p: int,
+        drawn: int,
+        release_s: float,
     ) -> None:
         self.job = job
         self.unit = unit
@@ -89,6 +104,8 @@ class Result:
         #: How surely it was to be checked; 1 where a check was not left to chance.
         self.p = p
         self.drawn = drawn
+        #: For how long its pay is withheld at least.
+        self.release_s = release_s
         self.check: CheckState = "unchecked"
 
     @property
@@ -104,7 +121,7 @@ class Result:
 class Strike:
     """A mismatch that a second reference confirmed."""
 
-    __slots__ = ("at", "fine", "job", "pay", "state", "unit")
+    __slots__ = ("appealed_at", "at", "fine", "job", "looks", "pay", "state", "unit")
 
     def __init__(self, job: str, unit: Unit, pay: int, fine: int, at: float) -> None:
         self.job = job
@@ -113,6 +130,14 @@ class Strike:
         self.fine = fine
         self.at = at
         self.state: StrikeState = "standing"
+        self.appealed_at = math.inf
+        #: What the references that decide the appeal have found so far.
+        self.looks: list[bool] = []
+
+    @property
+    def stands(self) -> bool:
+        """Whether it counts against its unit."""
+        return self.state not in ("reversed", "lapsed")
 
     def move(self, to: StrikeState) -> None:
         if (self.state, to) not in STRIKE_MOVES:
@@ -156,6 +181,14 @@ class Unit:
             raise ValueError(f"unit {self.key} cannot go from {self.state} to {to}")
         self.state = to
 
+    @property
+    def is_paid(self) -> bool:
+        """Whether what is withheld is let go in its time: also of a device that works no more,
+        through no fault of its owner."""
+        if self.state == "proven" or self.state == "probation":
+            return True
+        return self.state in ("untested", "testing", "unsupported") and not self.evidence
+
     def unchecked(self) -> Iterator[Result]:
         return (result for result in self.results if result.check == "unchecked")
 
@@ -164,10 +197,13 @@ class Unit:
         due = sum(result.pay for result in self.results if result.check != "refuted")
         assert self.withheld == due - self.owed, "withheld is not what the results pay"
         assert self.withheld >= 0, "fined beyond what is withheld"
-        assert self.owed >= 0
+        assert 0 <= self.owed <= sum(strike.fine for strike in self.strikes if strike.stands), (
+            "more is kept back than what fines took"
+        )
         assert self.evidence >= 0
         numbers = [result.number for result in self.results]
         assert numbers == sorted(numbers), "results out of order"
-        standing = sum(strike.state != "reversed" for strike in self.strikes)
+        standing = sum(strike.stands for strike in self.strikes)
         assert self.state != "convicted" or standing, "convicted without a strike"
-        assert self.state != "suspected" or self.evidence, "suspected without evidence"
+        if self.state in WORKING:
+            assert (self.state == "suspected") == bool(self.evidence), "suspicion without evidence"

@@ -6,6 +6,7 @@ A part of ``Trust``, apart from it because one file would be too long for one re
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from . import events as e
@@ -14,6 +15,18 @@ from .classes import DeviceClass
 from .newcomers import Newcomers
 from .policy import ONE, Policy
 from .state import WORKING, Result, Strike, Unit
+from .suspicion import Agreed, Convicted, Struck, Suspicions
+
+#: Why an appeal that nobody decided is granted, and what is not.
+DOUBT = (
+    "The doubt is the owner's: the strike is lifted and its fine given back. The job stays unpaid,"
+    " for its user has the price back and nobody found the answer right."
+)
+#: A conviction lets its owner appeal strikes whose own time was over.
+TOO_OLD = (
+    "The appeal came after this strike's own time for it, and what was in the job had been let go"
+    " by then: nobody can look any more."
+)
 
 
 class Verdicts:
@@ -23,6 +36,7 @@ class Verdicts:
     results: dict[str, Result]
     strikes: dict[str, Strike]
     barred: dict[str, int]
+    suspicions: Suspicions
     newcomers: Newcomers
     _agree_step: int
     _mismatch_step: int
@@ -34,6 +48,9 @@ class Verdicts:
         raise NotImplementedError
 
     def _forfeit(self, unit: Unit, now: float) -> None:
+        raise NotImplementedError
+
+    def _close(self, unit: Unit, now: float) -> None:
         raise NotImplementedError
 
     def _alarm(self, at: float, kind: Literal["release", "forfeit"], unit: Unit) -> None:
@@ -53,18 +70,22 @@ class Verdicts:
             self._agree(result, now)
         elif result.unit.state not in WORKING:
             self._void(result)
+            self._forfeit(result.unit, now)
         elif result.check == "checking":
             result.move("disputed")
             reason = "One reference disagrees with the node; a second one decides."
             self._out.append(do.CheckJob(result.job, result.unit.key, "second", reason))
         else:
             self._strike(result, now)
+        self._close(result.unit, now)
 
     def _check_abandoned(self, event: e.CheckAbandoned, now: float) -> None:
         result = self.results.get(event.job)
         if result is not None and result.pending:
             result.move("unchecked")
             self._release(result.unit, now)
+            self._forfeit(result.unit, now)
+            self._close(result.unit, now)
 
     def _agree(self, result: Result, now: float) -> None:
         first = result.check == "checking"
@@ -73,10 +94,13 @@ class Verdicts:
         unit = result.unit
         self._out.append(do.ClearJob(result.job, unit.key, reason))
         if unit.state not in WORKING:
+            self._forfeit(unit, now)
             return
         unit.checked_at = now
         unit.agreed += 1
-        unit.evidence = max(0, unit.evidence - self._agree_step)
+        if unit.evidence:
+            unit.evidence = max(0, unit.evidence - self._agree_step)
+            self.suspicions.note(Agreed(unit.key, self._agree_step), self._units_with(unit))
         if unit.state == "suspected" and not unit.evidence:
             self._trust_again(unit, "Enough answers were right since.", now)
         elif unit.state == "probation" and unit.agreed >= self.policy.probation_jobs:
@@ -108,8 +132,19 @@ class Verdicts:
         del self.results[result.job]
         taken = min(result.pay, unit.withheld)
         unit.withheld -= taken
-        unit.owed -= result.pay - taken
-        return taken, result.pay - taken
+        from_fines = result.pay - taken
+        unit.owed -= from_fines
+        self._spend_fines(unit, from_fines)
+        return taken, from_fines
+
+    @staticmethod
+    def _spend_fines(unit: Unit, amount: int) -> None:
+        """What of the fines went to a user is not there to be given back, should a strike fall."""
+        for strike in reversed(unit.strikes):
+            if strike.stands:
+                part = min(strike.fine, amount)
+                strike.fine -= part
+                amount -= part
 
     # --- strikes ----------------------------------------------------------------------
 
@@ -126,6 +161,8 @@ class Verdicts:
         self.strikes[result.job] = strike
         unit.checked_at = unit.struck_at = now
         unit.evidence += self._mismatch_step
+        entry = Struck(unit.key, strike.job, self._mismatch_step)
+        self.suspicions.note(entry, self._units_with(unit))
         reason = (
             f"Two references computed another answer. The job is not paid and {fine} are taken"
             f" as a fine. Evidence {_nats(unit.evidence)}; above {_nats(self._conviction_at)}"
@@ -180,10 +217,14 @@ class Verdicts:
         self._out.append(do.ConvictUnit(unit.key, unit.withheld, unit.appeal_until, reason))
         self._rerun(unit)
         self._alarm(unit.appeal_until, "forfeit", unit)
-        for other in self._by_wallet[wallet]:
-            if other.state in ("probation", "proven"):
-                other.evidence += self._mismatch_step
-                self._suspect(other)
+        units = self._units_with(unit)
+        others = [other for other in units if other.state in WORKING]
+        keys = tuple(other.key for other in others)
+        self.suspicions.note(Convicted(unit.key, keys, self._mismatch_step), units)
+        for other in others:
+            other.evidence = max(other.evidence, self._mismatch_step)
+            self._suspect(other)
+            self._rerun(other)
 
     # --- classes ----------------------------------------------------------------------
 
@@ -204,11 +245,9 @@ class Verdicts:
             self._quarantine(kind, "The operator confirmed a fault of this kind of device.", now)
         for unit in kind.units:
             for strike in unit.strikes:
-                if strike.state != "reversed":
+                if strike.stands:
                     # The answer was wrong all the same: its user has the money back.
                     self._reverse(strike, 0, "A fault of the device, not of its owner.", now)
-            if unit.state == "quarantined":
-                unit.evidence = 0
 
     def _class_cleared(self, event: e.ClassCleared, now: float) -> None:
         kind = self.classes[event.kind]
@@ -216,9 +255,12 @@ class Verdicts:
         if kind.state == "open":
             return
         kind.move("open")
+        reason = "The operator lets this kind of device work again; it is tested anew."
+        self._out.append(do.ReopenClass(kind.key, reason))
         for unit in kind.units:
             if unit.state == "quarantined":
                 unit.move("untested")
+                self._release(unit, now)
 
     # --- appeals ----------------------------------------------------------------------
 
@@ -229,6 +271,7 @@ class Verdicts:
             self._out.append(do.RefuseAppeal(event.job, refusal or "There is no such strike."))
             return
         strike.move("appealed")
+        strike.appealed_at = now
         count = self.policy.appeal_references
         reason = f"The owner appeals; {self.policy.appeal_agreeing} of {count} references decide."
         self._out.append(do.CheckJob(strike.job, strike.unit.key, "appeal", reason, count))
@@ -245,40 +288,112 @@ class Verdicts:
         strike = self.strikes[event.job]
         if strike.state != "appealed":
             return  # a confirmed bug was faster
-        asked = self.policy.appeal_references
-        reason = f"{event.agreeing} of {asked} references agree with the node."
+        reason = _words_of(event.agreeing, self.policy.appeal_references)
         if event.agreeing >= self.policy.appeal_agreeing:
             self._reverse(strike, strike.pay, reason, now)
         else:
-            strike.move("upheld")
-            self._out.append(do.UpholdStrike(strike.job, strike.unit.key, reason))
+            self._uphold(strike, reason)
         self._forfeit(strike.unit, now)
+
+    def _appeal_heard(self, event: e.AppealHeard, now: float) -> None:
+        strike = self.strikes[event.job]
+        if strike.state == "appealed":
+            strike.looks.append(event.agreed)
+
+    def _appeal_cut_short(self, event: e.AppealCutShort, now: float) -> None:
+        """Who looked decides, if that is enough. Else the doubt is the owner's, who was promised
+        more; but nobody wins by waiting until what was in a job had to be let go."""
+        strike = self.strikes[event.job]
+        if strike.state != "appealed":
+            return  # a confirmed bug was faster
+        asked, needed = self.policy.appeal_references, self.policy.appeal_agreeing
+        agreeing, looked = sum(strike.looks), len(strike.looks)
+        if agreeing >= needed:
+            self._reverse(strike, strike.pay, _words_of(agreeing, looked), now)
+        elif looked - agreeing > asked - needed:
+            self._uphold(strike, _words_of(agreeing, looked))
+        elif event.expired and strike.appealed_at > strike.at + self.policy.appeal_s:
+            self._uphold(strike, TOO_OLD)
+        else:
+            self._lapse(strike, looked, now)
+        self._forfeit(strike.unit, now)
+
+    def _uphold(self, strike: Strike, reason: str) -> None:
+        strike.move("upheld")
+        self._out.append(do.UpholdStrike(strike.job, strike.unit.key, reason))
+
+    def _lapse(self, strike: Strike, looked: int, now: float) -> None:
+        strike.move("lapsed")
+        asked = self.policy.appeal_references
+        who = f"Only {looked} of {asked} references" if looked else "No reference"
+        reason = f"{who} could run the job again, so the appeal was not decided. {DOUBT}"
+        withheld = self._fine_back(strike)
+        told = do.LapseStrike(strike.job, strike.unit.key, strike.fine, withheld, reason)
+        self._out.append(told)
+        self._lifted(strike, reason, now)
 
     def _reverse(self, strike: Strike, pay: int, reason: str, now: float) -> None:
         strike.move("reversed")
-        unit = strike.unit
-        self._out.append(do.ReverseStrike(strike.job, unit.key, pay, strike.fine, reason))
-        unit.evidence = max(0, unit.evidence - self._mismatch_step)
-        standing = (other.at for other in unit.strikes if other.state != "reversed")
-        unit.struck_at = max(standing, default=-math.inf)
-        if unit.state == "convicted" and unit.evidence <= self._conviction_at:
-            self._restore(unit, reason, now)
-        elif unit.state == "suspected" and not unit.evidence:
-            self._trust_again(unit, reason, now)
+        withheld = self._fine_back(strike)
+        told = do.ReverseStrike(strike.job, strike.unit.key, pay, strike.fine, withheld, reason)
+        self._out.append(told)
+        self._lifted(strike, reason, now)
 
-    def _restore(self, unit: Unit, reason: str, now: float) -> None:
+    @staticmethod
+    def _fine_back(strike: Strike) -> int:
+        """What of its fine is withheld again: it was taken of pay that waits still. Else a wait
+        would be cut short, and a wrong answer's user repaid from where nothing is."""
+        unit = strike.unit
+        withheld = min(strike.fine, unit.owed)
+        unit.owed -= withheld
+        unit.withheld += withheld
+        return withheld
+
+    def _lifted(self, strike: Strike, reason: str, now: float) -> None:
+        """It counts no more, and nothing that stands on it alone."""
+        unit = strike.unit
+        standing = (other.at for other in unit.strikes if other.stands)
+        unit.struck_at = max(standing, default=-math.inf)
+        self.suspicions.lift_strike(strike.job, self._units_with(unit))
+        self._let_go(self._units_with(unit), reason, now)
+
+    def _let_go(self, units: Sequence[Unit], reason: str, now: float) -> None:
+        """End what stands on no evidence any more, of all units of a wallet."""
+        while freed := [unit for unit in units if self._is_freed(unit)]:
+            self._restore(freed[0], reason)
+        for unit in units:
+            if unit.state == "suspected" and not unit.evidence:
+                self._trust_again(unit, reason, now)
+                self._release(unit, now)
+
+    def _is_freed(self, unit: Unit) -> bool:
+        return unit.state == "convicted" and unit.evidence <= self._conviction_at
+
+    def _restore(self, unit: Unit, reason: str) -> None:
         wallet = unit.key.wallet
         self.barred[wallet] -= 1
         if not self.barred[wallet]:
             del self.barred[wallet]
+        self._give_back(unit, reason)
+        quarantined = self.classes[unit.kind].state == "quarantined"
+        unit.move("quarantined" if quarantined else "suspected")
+        self.suspicions.lift_conviction(unit, self._units_with(unit))
+        if wallet not in self.barred:
+            for other in self._units_with(unit):
+                if other.forfeited:
+                    self._give_back(other, reason)
+
+    def _give_back(self, unit: Unit, reason: str) -> None:
         self._out.append(do.RestoreUnit(unit.key, unit.forfeited, reason))
         unit.forfeited = 0
-        if self.classes[unit.kind].state == "quarantined":
-            unit.move("quarantined")
-            return
-        unit.move("suspected")
-        if not unit.evidence:
-            self._trust_again(unit, reason, now)
+
+    def _units_with(self, unit: Unit) -> Sequence[Unit]:
+        """All of its wallet's, itself included."""
+        return self._by_wallet[unit.key.wallet]
+
+
+def _words_of(agreeing: int, looked: int) -> str:
+    return f"{agreeing} of {looked} references agree with the node."
 
 
 def _nats(millionths: int) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
@@ -56,6 +59,21 @@ def test_bytes_are_bytes_where_the_encoding_has_them() -> None:
 
 def test_a_struct_of_another_module_comes_along_once() -> None:
     assert module_text(module_of(Outer), Encoding.JSON).count("export interface Inner {") == 1
+
+
+def test_of_a_package_each_room_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = tmp_path / "rooms_of_a_test"
+    rooms.mkdir()
+    (rooms / "__init__.py").write_text("")
+    (rooms / "kitchen.py").write_text("import msgspec\nclass Pot(msgspec.Struct):\n    lid: bool\n")
+    (rooms / "cellar.py").write_text(
+        "import msgspec\nfrom .kitchen import Pot\nclass Shelf(msgspec.Struct):\n    pot: Pot\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    text = module_text(importlib.import_module("rooms_of_a_test"), Encoding.JSON)
+    assert re.findall(r"export interface (\w+)", text) == ["Shelf", "Pot"]
 
 
 def test_a_type_that_nobody_taught_it_is_refused() -> None:

@@ -10,6 +10,7 @@ from tabgrid_node.cli import Lines, WhenReady, show_json
 from tabgrid_node.hosts import NodeStatus
 from tabgrid_node.life import Life
 from tabgrid_node.testing import DEVICE
+from tests.unit.tabgrid_node.test_node import Scene, manifest_of
 
 IDLE = Life(DEVICE, "Wallet").status
 
@@ -25,6 +26,25 @@ def test_one_line_while_jobs_come_and_go(capsys: pytest.CaptureFixture[str]) -> 
         show(status("working", "Working on a job."))
     show(status("paused", "Paused by you."))
     assert capsys.readouterr().out == "ready: Ready. Waiting for jobs.\npaused: Paused by you.\n"
+
+
+async def test_a_model_that_does_not_run_here_is_named_once_with_its_precision_and_device(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    scene = Scene(manifest_of(), manifest_of(id="wrong", answer="else"), manifest_of(id="gone"))
+    gone = scene.manifests[2]
+    del scene.host.manifests[gone.digest()]
+    await scene.ready()
+    show = Lines()
+    for _ in range(2):
+        show(scene.node.life.status)
+    await scene.end()
+    first, second, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith(
+        "wrong (fp32 on cpu:test) is not supported here. This device computes wrong numbers"
+    )
+    assert second.startswith("gone (on cpu:test) does not run here: ")
+    assert rest == ["ready: Ready. Waiting for jobs."]
 
 
 def test_json_is_the_whole_status(capsys: pytest.CaptureFixture[str]) -> None:

@@ -99,6 +99,15 @@ def test_a_pause_names_its_reason_and_the_running_job() -> None:
     )
 
 
+def test_what_is_here_already_is_not_called_a_download() -> None:
+    life = Life(DEVICE)
+    life.welcomed("Wallet")
+    life.downloading("a model", 5, 10)
+    assert life.status.message == "Downloading a model."
+    life.downloading("a model", 10, 10)
+    assert life.status.message == "Loading a model."
+
+
 def test_waits_stay_within_their_bounds() -> None:
     backoff = Backoff()
     waits = [backoff.next(0.999) for _ in range(100)]

@@ -277,7 +277,7 @@ async def test_nothing_that_runs_here_ends_the_node_with_the_reason() -> None:
 async def test_another_manifest_than_offered_is_refused() -> None:
     scene = Scene(manifest_of())
     digest = scene.manifests[0].digest()
-    scene.host._manifests[digest] = manifest_of("changed")
+    scene.host.manifests[digest] = manifest_of("changed")
     peer = await scene.joined()
     ready = await peer.receive()
     assert isinstance(ready, m.Ready)
@@ -424,7 +424,7 @@ async def test_bad_input_is_the_jobs_fault(scene: Scene, input: bytes) -> None:
 async def test_a_model_that_was_not_offered_is_loaded_when_assigned() -> None:
     scene = Scene(manifest_of())
     later = manifest_of("later")
-    scene.host._manifests[later.digest()] = later
+    scene.host.manifests[later.digest()] = later
     peer = await scene.ready()
     scene.connector.gate.set()
     await scene.assign(peer, model=later.digest())
@@ -555,7 +555,7 @@ async def test_the_next_variant_is_tried_where_one_cannot_run() -> None:
             raise CannotRun("No.")
         return NoRuntime()
 
-    scene.host._runtime = runtime
+    scene.host.runtime = runtime
     await scene.ready()
     digest = scene.manifests[0].digest()
     assert scene.host.loads == [("echo", "first"), (digest, "unloaded"), ("echo", "second")]

@@ -2,16 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tabgrid_server.settings import (
-    DEMO_GRIDS,
-    Settings,
-    SettingsError,
-    load,
-    offerable,
-    replace,
-)
+from tabgrid_server.settings import Settings, SettingsError, load, load_demo, replace
 
 
 def test_the_defaults_are_complete() -> None:
@@ -57,7 +51,7 @@ def test_a_missing_file_and_a_mistyped_variable_are_named(tmp_path: Path) -> Non
 
 
 def test_the_demo_gives_credit_and_releases_within_seconds() -> None:
-    settings = load(overrides={"grids": DEMO_GRIDS})
+    settings = load_demo()
     assert settings.demo_credit == 1_000_000_000
     assert settings.grids["text"].release_s == 20
 
@@ -66,10 +60,49 @@ def test_replace_changes_one_field() -> None:
     assert replace(Settings(), server={"port": 9}).server.port == 9
 
 
+def write(file: Path, text: str) -> Path:
+    file.write_text(text)
+    return file
+
+
+def test_a_file_changes_a_demo_field_by_field(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "tabgrid.toml",
+        """
+        [trust]
+        appeal_s = 60
+        [chain]
+        epoch_s = 86400
+        [grids.text]
+        release_s = 2
+        [grids.own]
+        title = "Own"
+        description = "A grid that no demo has."
+        models = ["echo"]
+        price_per_unit = 1
+        """,
+    )
+    demo, settings = load_demo(), load_demo(file, {"TABGRID_TRUST_REAUDITS": "7"})
+    assert settings.trust == replace(demo, trust={"appeal_s": 60, "reaudits": 7}).trust
+    assert settings.chain == replace(demo, chain={"epoch_s": 86_400}).chain
+    text = msgspec.structs.replace(demo.grids["text"], release_s=2)
+    assert settings.grids == {**demo.grids, "text": text, "own": settings.grids["own"]}
+    assert load_demo() == demo, "the demo itself stays as it is"
+
+
+def test_what_is_no_section_is_named_whatever_is_laid_over_it(tmp_path: Path) -> None:
+    file = write(tmp_path / "tabgrid.toml", "trust = 3")
+    for each in (load, load_demo):
+        with pytest.raises(SettingsError, match="trust"):
+            each(file, {"TABGRID_TRUST_REAUDITS": "7"})
+
+
 def test_a_demo_offers_what_the_library_has(tmp_path: Path) -> None:
     (tmp_path / "minilm-labels").mkdir()
     (tmp_path / "minilm-labels" / "manifest.json").write_text("{}")
-    chosen = load(overrides={"server": {"library": str(tmp_path)}, "grids": DEMO_GRIDS})
-    assert list(offerable(chosen)) == ["labels"]
-    checkout = list(offerable(load(overrides={"grids": DEMO_GRIDS})))
-    assert checkout[0] == "text"
+    library = {"server": {"library": str(tmp_path)}}
+    assert list(load_demo(overrides=library).grids) == ["labels"]
+    assert next(iter(load_demo().grids)) == "text"
+    file = write(tmp_path / "tabgrid.toml", "[grids.images]\nrelease_s = 2")
+    asked_for = list(load_demo(file, overrides=library).grids)
+    assert asked_for == ["images", "labels"], "what a file changes is not left out in silence"

@@ -17,6 +17,16 @@ def test_the_bytes_are_what_the_contract_says() -> None:
     assert output_digest(b"output") == DIGEST
 
 
+def test_a_root_is_signed_in_a_domain_of_its_own() -> None:
+    root = hashlib.sha256(b"root").digest()
+    message = result_message("job_1", "Wallet", NONCE, DIGEST, root)
+    assert message == b"tabgrid/result/v2\0job_1\0Wallet\0" + NONCE + DIGEST + root
+    hash = commit_hash("job_1", "Wallet", NONCE, DIGEST, root)
+    assert hash == hashlib.sha256(message).digest()
+    with pytest.raises(ValueError, match="root has 32"):
+        result_message("job_1", "Wallet", NONCE, DIGEST, root[1:])
+
+
 def test_no_field_can_shift_into_another() -> None:
     with pytest.raises(ValueError, match="zero character"):
         result_message("job\0Wallet", "x", NONCE, DIGEST)

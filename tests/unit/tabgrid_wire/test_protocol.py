@@ -153,3 +153,24 @@ def test_close_codes_are_the_applications_and_reasons_fit() -> None:
     assert all(4000 <= code <= 4999 for code in CloseCode)
     assert all(len(sentence) < 123 for sentence in STOP_CODES.values())
     assert len(ProtocolError(CloseCode.BAD_FRAME, "é" * 200).reason.encode()) <= 123
+
+
+STANDING = m.Standing("a" * 64, "paused", "An answer was wrong.", job=JOB, appeal_until=1)
+
+
+def test_an_older_node_is_told_nothing_that_it_would_not_understand() -> None:
+    older = at(Turn.SERVING)
+    older.minor = m.minor_of("tabgrid.v1")
+    with pytest.raises(OutOfTurn, match="the peer is older"):
+        older.send(STANDING)
+    assert older.send(m.Drain(1)), "the conversation goes on"
+
+
+def test_a_node_of_today_hears_how_its_answers_are_taken() -> None:
+    for turn in (Turn.WELCOMED, Turn.SERVING):
+        assert at(turn, "node").receive(at(turn).send(STANDING)) == STANDING
+
+
+def test_the_newest_protocol_is_offered_first_and_the_oldest_still() -> None:
+    assert m.SUBPROTOCOLS == ("tabgrid.v1.1", "tabgrid.v1")
+    assert [m.minor_of(spoken) for spoken in m.SUBPROTOCOLS] == [m.MINOR, 0]

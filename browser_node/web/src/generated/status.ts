@@ -17,6 +17,24 @@ export interface NodeStatus {
   readonly job_hidden: boolean;
   readonly jobs_done: number;
   readonly earned: number;
-  readonly refused: Readonly<Record<string, string>>;
+  readonly refused: Readonly<Record<string, Refusal>>;
+  readonly standings: Readonly<Record<string, ModelStanding>>;
   readonly retry_in: number;
+}
+
+/** Why this device does not run a model: in words, and as the page sorts it. */
+export interface Refusal {
+  readonly reason: string;
+  readonly code: "bad_model" | "download_limit" | "fails" | "no_variant" | "out_of_memory" | "slow" | "unknown_algorithm" | "wrong_numbers";
+  readonly unit: string;
+}
+
+/** How the grid takes this device's answers of one model, as it last said. */
+export interface ModelStanding {
+  readonly state: "convicted" | "paused" | "probation" | "proven" | "quarantined" | "refused" | "testing";
+  readonly reason: string;
+  readonly test: boolean;
+  readonly job: string;
+  readonly appeal_until: number;
+  readonly unit: string;
 }

@@ -13,6 +13,8 @@ export interface LoadedModel {
 export interface RefusedModel {
   readonly digest: string;
   readonly reason: string;
+  readonly code: "bad_model" | "download_limit" | "fails" | "no_variant" | "out_of_memory" | "slow" | "unknown_algorithm" | "wrong_numbers";
+  readonly dtypes: ReadonlyArray<string>;
 }
 
 /** A model of a grid that the node opted in to; its manifest is at ``/api/models/{digest}``. */
@@ -75,6 +77,9 @@ export interface Result {
   readonly signature: Uint8Array;
   readonly compute_ms: number;
   readonly blob?: Blob | null;
+  readonly root?: Uint8Array | null;
+  readonly trace?: Uint8Array;
+  readonly trace_blob?: Blob | null;
 }
 
 export interface Failed {
@@ -114,6 +119,7 @@ export interface Assign {
   readonly deadline_ms: number;
   readonly show_preview?: boolean;
   readonly upload?: string;
+  readonly task?: "answer" | "recheck";
 }
 
 export interface Cancel {
@@ -129,6 +135,17 @@ export interface Settled {
   readonly amount: number;
   readonly token: string;
   readonly release_s: number;
+}
+
+/** How the grid takes the node's answers of one model, and why. Since 1.1. */
+export interface Standing {
+  readonly type: "standing";
+  readonly model: string;
+  readonly state: "convicted" | "paused" | "probation" | "proven" | "quarantined" | "refused" | "testing";
+  readonly reason: string;
+  readonly test?: boolean;
+  readonly job?: string | null;
+  readonly appeal_until?: number | null;
 }
 
 /** The coordinator is about to stop: finish what runs, expect a reconnect. */
@@ -148,4 +165,4 @@ export interface Error {
 
 export type FromNode = Hello | Ready | Progress | Chunk | Result | Failed | Paused | Bye;
 
-export type ToNode = Welcome | Assign | Cancel | Settled | Drain | Error;
+export type ToNode = Welcome | Assign | Cancel | Settled | Standing | Drain | Error;

@@ -1,11 +1,12 @@
-/** Whether a receipt is in an epoch, by WebCrypto alone; the twin of `proofs/merkle.py`. */
+/** Whether a receipt is in an epoch, by WebCrypto alone; the twin of `tabgrid_wire/merkle.py`.
+ * What an epoch's leaves and root are is told in `tabgrid_server/proofs/epoch.py`. */
 
 import type { Proof } from "../generated/api.js";
 
 const SIZE = 32;
-const text = (words: string): Uint8Array => new TextEncoder().encode(words);
+export const text = (words: string): Uint8Array => new TextEncoder().encode(words);
 
-async function sha256(...parts: Uint8Array[]): Promise<Uint8Array> {
+export async function sha256(...parts: Uint8Array[]): Promise<Uint8Array> {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -26,11 +27,12 @@ export function hex(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Throws for anything but 32 bytes in lower-case hex. */
-function hash(digits: string): Uint8Array {
-  if (!/^[0-9a-f]{64}$/.test(digits)) throw new Error("a hash in the proof is none");
-  const bytes = new Uint8Array(SIZE);
-  for (let at = 0; at < SIZE; at++) bytes[at] = parseInt(digits.slice(2 * at, 2 * at + 2), 16);
+/** Throws for anything but `size` bytes in lower-case hex. */
+export function bytesOf(digits: string, size = SIZE): Uint8Array {
+  if (digits.length !== 2 * size || !/^[0-9a-f]*$/.test(digits))
+    throw new Error("a hash in the proof is none");
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size; at++) bytes[at] = parseInt(digits.slice(2 * at, 2 * at + 2), 16);
   return bytes;
 }
 
@@ -43,7 +45,7 @@ async function climb(
 ): Promise<Uint8Array> {
   if (!Number.isSafeInteger(index) || index < 0 || index >= count)
     throw new Error(`there is no leaf ${index} of ${count}`);
-  const left = path.map(hash);
+  const left = path.map((each) => bytesOf(each));
   let found = leaf;
   for (; count > 1; count = Math.ceil(count / 2), index = Math.floor(index / 2)) {
     const first = index % 2 === 0;
@@ -57,11 +59,19 @@ async function climb(
   return found;
 }
 
+/** What the root of an epoch begins with, by its version: none passes for one of another. */
+const EPOCHS: ReadonlyMap<number, string> = new Map([
+  [1, "\x02tabgrid/epoch/v1\0"],
+  [2, "\x02tabgrid/epoch/v2\0"],
+]);
+
 /** The root, in hex, that a receipt of these bytes gives at the proof's place. */
 export async function rootOf(receipt: Uint8Array, proof: Proof): Promise<string> {
   const { epoch, index, path } = proof;
+  const tag = EPOCHS.get(epoch.v);
+  if (tag === undefined) throw new Error(`epochs of version ${epoch.v} are not known here`);
   const leaf = await sha256(text("\0tabgrid/receipt/v1\0"), await sha256(receipt));
   const top = await climb(leaf, index, epoch.count, path);
   const place = [number(epoch.epoch), number(epoch.count)];
-  return hex(await sha256(text("\x02tabgrid/epoch/v1\0"), ...place, hash(epoch.prev_root), top));
+  return hex(await sha256(text(tag), ...place, bytesOf(epoch.prev_root), top));
 }

@@ -19,6 +19,7 @@ import { MoneyPanel } from "./node/money_panel.js";
 import { chainOf, readPageData, tokenOf } from "./node/page_data.js";
 import { PicturePanel } from "./node/picture_panel.js";
 import { Settings } from "./node/settings.js";
+import { StrikesPanel } from "./node/strikes_panel.js";
 import { WalletPanel } from "./node/wallet_panel.js";
 import type { Situation } from "./node/words.js";
 
@@ -42,7 +43,8 @@ class NodePage {
   });
   private readonly panel = new InstrumentPanel(this.data.grids, (does) => {
     if (does === "reload") location.reload();
-    else void this.start();
+    else if (does === "test") this.engine.testAgain();
+    else void this.again(does === "processor");
   });
   private readonly wallet = new WalletPanel({
     api: this.api,
@@ -55,6 +57,7 @@ class NodePage {
     chainOf(this.data),
     () => this.wallet.offer,
   );
+  private readonly strikes = new StrikesPanel(this.api, tokenOf(this.data));
   private pausedByOwner = false;
   private heardAt = 0;
   /** The node counts from its own start; the visit goes on over restarts. */
@@ -72,6 +75,12 @@ class NodePage {
   private async toggle(): Promise<void> {
     if (this.engine.running) this.engine.stop();
     else await this.start();
+  }
+
+  private async again(onProcessor: boolean): Promise<void> {
+    if (onProcessor) this.settings.useProcessor();
+    if (this.engine.running) this.engine.stop();
+    await this.start();
   }
 
   /** The session names the worker key that signs: a browser that lost it must sign in again. */
@@ -122,11 +131,13 @@ class NodePage {
     this.visit = { jobs: 0, earned: 0 };
     this.render();
     void this.money.show(session?.wallet ?? null);
+    this.strikes.show(session?.wallet ?? null);
   }
 
   private heard({ status, state }: EngineView): void {
     if (state === "gave-up") void this.wallet.recheck();
     this.heardAt = performance.now();
+    if (status) this.strikes.news(JSON.stringify(status.standings));
     if (status) this.count(status);
     else this.counted = { jobs: 0, earned: 0 };
     this.render();
@@ -143,6 +154,7 @@ class NodePage {
 
   private tick(): void {
     this.money.tick();
+    this.strikes.tick();
     this.chart.tick();
     this.panel.renderHint(this.situation(), this.retryIn());
   }

@@ -45,14 +45,14 @@ export type ToWorker =
   | { kind: "start"; grids: string[]; wallet: string; settings?: NodeSettings }
   | { kind: "pause"; reason: PauseReason }
   | { kind: "resume" }
+  /** Test the models anew, and say what came out. */
+  | { kind: "test" }
   | { kind: "stop" };
 
 // --- worker to page -------------------------------------------------------------------
 
 /** The parts of the start-up that are loaded side by side. */
 export type BootPart = "python" | "onnxruntime" | "node";
-
-export type NodeState = NodeStatus["state"];
 
 export type FromWorker =
   /**

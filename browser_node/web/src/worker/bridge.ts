@@ -12,6 +12,7 @@ import type { Capability } from "./capability";
 import { filesOfGraphs } from "./graph_files";
 import type { Inference, Model } from "./inference";
 import type { WorkerKey } from "./keys";
+import type { Notes } from "./notes";
 import { Socket } from "./socket";
 import type { Storage, WantedFile } from "./storage";
 import { TextTokenizer } from "./tokenizer";
@@ -34,6 +35,7 @@ export class Bridge {
     private readonly storage: Storage,
     private readonly inference: Inference,
     private readonly settings: NodeSettings,
+    private readonly notes: Notes,
     private readonly post: (message: FromWorker) => void,
   ) {}
 
@@ -52,11 +54,13 @@ export class Bridge {
       device_id: this.key.deviceId,
       memory_mib: memoryMib,
       features,
+      runtime: `${this.inference.runtime}, ${navigator.userAgent}`,
     });
   }
 
-  connect(protocol: string): Promise<Socket> {
-    return Socket.open("/ws/node", protocol);
+  /** `protocols`: the newest first; the server takes the best that it speaks. */
+  connect(protocols: string[]): Promise<Socket> {
+    return Socket.open("/ws/node", protocols);
   }
 
   /** A GET of our own server; undefined, which is None in Python, where it answers 404. */
@@ -93,6 +97,20 @@ export class Bridge {
   /** Bytes the owner allows one model to take; 0: any. */
   downloadLimit(): number {
     return (this.settings.maxDownloadMb ?? 0) * 1e6;
+  }
+
+  /** `files` is JSON; bytes of them that lie nowhere here yet. */
+  missing(files: string): Promise<number> {
+    return this.storage.missing(JSON.parse(files) as WantedFile[]);
+  }
+
+  /** undefined, which is None in Python, where nothing is kept under that name. */
+  recall(name: string): Promise<string | undefined> {
+    return this.notes.read(name);
+  }
+
+  remember(name: string, value: string): Promise<void> {
+    return this.notes.write(name, value);
   }
 
   async load(

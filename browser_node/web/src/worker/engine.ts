@@ -15,6 +15,7 @@ import { type Capability, findCapability } from "./capability";
 import { NeedsPerson } from "./errors";
 import { buildFor, Inference } from "./inference";
 import { WorkerKey } from "./keys";
+import { Notes } from "./notes";
 import { Storage } from "./storage";
 
 type Init = Extract<ToWorker, { kind: "init" }>;
@@ -25,6 +26,7 @@ interface Control extends PyProxy {
   run(): Promise<void>;
   pause(reason: string): void;
   resume(): void;
+  test_again(): void;
   stop(): void;
 }
 
@@ -44,6 +46,7 @@ export class Engine {
   private readonly capability: Promise<Capability>;
   private readonly key: Promise<WorkerKey>;
   private readonly storage: Promise<Storage>;
+  private readonly notes: Promise<Notes>;
   private parts: Promise<Parts> | null = null;
   private control: Control | null = null;
   private stopped = false;
@@ -55,6 +58,7 @@ export class Engine {
   ) {
     this.key = WorkerKey.open();
     this.storage = Storage.open();
+    this.notes = Notes.open();
     this.capability = this.findCapability();
     // Each is awaited, and its failure told, by whoever needs it first.
     for (const part of [this.key, this.storage, this.capability]) part.catch(() => undefined);
@@ -71,6 +75,9 @@ export class Engine {
         return;
       case "resume":
         this.control?.resume();
+        return;
+      case "test":
+        this.control?.test_again();
         return;
       case "stop":
         this.stopped = true;
@@ -102,6 +109,7 @@ export class Engine {
       await this.storage,
       inference,
       settings ?? {},
+      await this.notes,
       this.post,
     );
     const control = this.timed("node", () => makeControl(python, bridge, grids, wallet));

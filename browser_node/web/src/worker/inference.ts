@@ -108,6 +108,11 @@ export class Inference {
     void this.loss.then(lost);
   }
 
+  /** What computes, for whoever compares measurements: "onnxruntime-web 1.30.0, wasm". */
+  get runtime(): string {
+    return `onnxruntime-web ${this.ort.env.versions.common}, ${buildFor(this.capability.backend)}`;
+  }
+
   /** A model without graphs yet. */
   model(): Model {
     return new Model(this);

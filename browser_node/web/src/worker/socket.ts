@@ -27,10 +27,10 @@ export class Socket {
   }
 
   /** Resolves when open. Rejects where the server cannot be reached or refuses. */
-  static open(path: string, protocol: string): Promise<Socket> {
+  static open(path: string, protocols: string[]): Promise<Socket> {
     const url = new URL(path, self.location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    const raw = new WebSocket(url, protocol);
+    const raw = new WebSocket(url, protocols);
     return new Promise((resolve, reject) => {
       // The browser hides why a handshake failed (status, reason), so there is no more to say.
       raw.onclose = ({ code }) => reject(new Error(`the coordinator did not answer (${code})`));

@@ -49,6 +49,15 @@ export class Storage {
     return this.folder !== null;
   }
 
+  /** Bytes of these that are not kept, by their names and sizes alone: reading them tells more. */
+  async missing(wanted: WantedFile[]): Promise<number> {
+    const sizes = await Promise.all(wanted.map(async ({ sha256, size }) => {
+      const kept = await this.folder?.getFileHandle(sha256).then((handle) => handle.getFile()).catch(() => null);
+      return kept?.size === size ? 0 : size;
+    }));
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
   /** The file's bytes, verified. `progress` hears how many bytes are there, in rising order. */
   async file(
     wanted: WantedFile,

@@ -30,6 +30,8 @@ class Plan(msgspec.Struct, frozen=True):
     seed: int
     wallets: int = 300
     jobs: int = 3_000
+    #: The share of drawn checks that no reference gets to.
+    given_up: float = 0.0
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -59,10 +61,15 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def plans(
-    seed: int, wallets: int, jobs: int, rates: Sequence[float], cheaters: float = CHEATERS
+    seed: int,
+    wallets: int,
+    jobs: int,
+    rates: Sequence[float],
+    cheaters: float = CHEATERS,
+    given_up: float = 0.0,
 ) -> list[Plan]:
     def plan(policy: str, share: float, rate: float, strategy: Strategy) -> Plan:
-        return Plan(policy, share, rate, strategy, seed, wallets, jobs)
+        return Plan(policy, share, rate, strategy, seed, wallets, jobs, given_up)
 
     ours = [plan(TABGRID, 0, 0, "honest")]
     ours += [plan(TABGRID, cheaters, rate, strategy) for rate in rates for strategy in STRATEGIES]
@@ -99,7 +106,7 @@ def run(plan: Plan) -> list[Outcome]:
     broken = plan.strategy == "broken-driver"
     strategy, rate = ("sleeper-150", 0.1) if broken else (plan.strategy, plan.rate)
     owners = owners_of(plan.wallets, plan.cheaters, cast(Strategy, strategy), rate)
-    simulation = Simulation(owners, plan.seed, plan.rate if broken else 0.0)
+    simulation = Simulation(owners, plan.seed, plan.rate if broken else 0.0, plan.given_up)
     simulation.run(plan.jobs)
     possible = [PAY * plan.jobs] * plan.wallets
     outcome = _outcome(plan, owners, simulation, possible, started)

@@ -12,6 +12,7 @@ from random import Random
 
 from ...trust import (
     BugConfirmed,
+    CheckAbandoned,
     Checked,
     ClassCleared,
     ClassKey,
@@ -27,7 +28,7 @@ from ...trust import (
 )
 from ...trust import instructions as do
 from ...trust.draws import secret_of
-from ...trust.policy import DAY
+from ...trust.policy import DAY, ONE
 from .nodes import POWER, Owner
 
 ROUNDS_PER_DAY = 100
@@ -66,7 +67,9 @@ class Place:
 
 
 class Simulation:
-    def __init__(self, owners: list[Owner], seed: int, bug_rate: float = 0.0) -> None:
+    def __init__(
+        self, owners: list[Owner], seed: int, bug_rate: float = 0.0, given_up: float = 0.0
+    ) -> None:
         self.random = Random(seed)
         self.root = self.random.randbytes(32)
         self.trust = Trust(POLICY)
@@ -80,6 +83,8 @@ class Simulation:
         #: Wrong answers whose pay may still come, and whether references see it.
         self.wrong: dict[str, bool] = {}
         self.bug_rate = bug_rate
+        #: The share of drawn checks that no reference gets to.
+        self.given_up = given_up
         self.bug_from = -1
         self.confirm_at = self.clear_at = -1
         self.broken = ClassKey(DIGEST, "fp32", "class-0")
@@ -148,7 +153,12 @@ class Simulation:
             else:
                 self._obey(told)
 
-    def _look(self, told: do.CheckJob) -> Checked:
+    def _look(self, told: do.CheckJob) -> Checked | CheckAbandoned:
+        lost = self.given_up and told.purpose == "audit" and self.random.random() < self.given_up
+        if lost:
+            waited = self.trust.results[told.job].p == ONE
+            self.delivered_wrong += waited and self.wrong.get(told.job, False)
+            return CheckAbandoned(told.job)
         self.checks += told.references
         found = self.wrong.get(told.job)
         if found is not None:

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .machine import Machine
 from .methods import Methods, RpcError
@@ -25,18 +26,49 @@ MAX_BODY = 50 * 1024
 MAX_BATCH = 100
 
 
-def create_app(machine: Machine, slot_s: float) -> Starlette:
+def create_app(machine: Machine, slot_s: float) -> ASGIApp:
     """``slot_s``: how often subscribers are told, in seconds."""
     methods = Methods(machine)
-    subscriptions = Subscriptions(machine, slot_s)
+    return Front(methods, _others(machine, slot_s))
 
-    async def post(request: Request) -> Response:
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                return Response(status_code=413)
-        return _json(answer(methods, bytes(body)))
+
+class Front:
+    """Requests for the chain, without what a framework does for each; ``others`` has the rest."""
+
+    def __init__(self, methods: Methods, others: ASGIApp) -> None:
+        self._methods = methods
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != "/":
+            await self._others(scope, receive, send)
+            return
+        body, more = bytearray(), True
+        while more and len(body) <= MAX_BODY:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # nobody reads it
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        if len(body) > MAX_BODY:
+            await _send(send, 413, b"")
+            return
+        await _send(send, 200, msgspec.json.encode(answer(self._methods, bytes(body))))
+
+
+async def _send(send: Send, status: int, body: bytes) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        # Any page may speak to it, as to a public cluster: there is nothing to steal.
+        (b"access-control-allow-origin", b"*"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _others(machine: Machine, slot_s: float) -> Starlette:
+    subscriptions = Subscriptions(machine, slot_s)
 
     async def health(request: Request) -> Response:
         return PlainTextResponse("ok")
@@ -49,12 +81,8 @@ def create_app(machine: Machine, slot_s: float) -> Starlette:
         await asyncio.gather(task, return_exceptions=True)
 
     return Starlette(
-        routes=[
-            Route("/", post, methods=["POST"]),
-            Route("/health", health),
-            WebSocketRoute("/", subscriptions.serve),
-        ],
-        # Any page may speak to it, as to a public cluster: there is nothing to steal.
+        routes=[Route("/health", health), WebSocketRoute("/", subscriptions.serve)],
+        # A page asks first whether it may post.
         middleware=[
             Middleware(
                 CORSMiddleware, allow_origins=["*"], allow_methods=["*"], allow_headers=["*"]
@@ -93,7 +121,3 @@ def _error(id: Any, error: RpcError) -> dict[str, Any]:
     if error.data is not None:
         told["data"] = error.data
     return {"jsonrpc": "2.0", "error": told, "id": id}
-
-
-def _json(told: Any) -> Response:
-    return Response(msgspec.json.encode(told), media_type="application/json")

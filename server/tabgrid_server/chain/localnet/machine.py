@@ -9,7 +9,7 @@ import base64
 import json
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -27,7 +27,8 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
 from ..tokens import Balances, balances_of
-from ..transactions import memo
+from ..transactions import memo, writable
+from . import registers
 from .journal import Genesis, Journal, JournalError, Landed, Started
 
 #: Slots between the block that holds a transaction and the one that makes it final.
@@ -91,8 +92,9 @@ class Machine:
         self._now = now
         self._records: dict[str, Record] = {}
         self._by_account: dict[Pubkey, list[str]] = {}
-        #: What accounts were before each transaction that is not final yet, oldest first.
+        #: What each transaction that is not final yet could change, as it was, oldest first.
         self._before: deque[tuple[int, dict[Pubkey, Account | None]]] = deque()
+        self._programs: dict[Pubkey, Account] = {}
         self._valid: dict[Hash, int] = {}
         self._newest = -1
         self._svm = LiteSVM().with_blockhash_check(False).with_transaction_history(HISTORY)
@@ -176,6 +178,7 @@ class Machine:
         if refusal := self._refusal(transaction, check_hash):
             return Outcome(refusal, [], 0, 0)
         result = self._svm.simulate_transaction(transaction)
+        registers.give_back()
         if isinstance(result, FailedTransactionMetadata):
             return _outcome(result)
         return _outcome(result.meta())
@@ -214,12 +217,17 @@ class Machine:
 
     def _execute(self, transaction: VersionedTransaction, slot: int, at: float) -> Outcome:
         self._set_clock(slot, at)
-        keys = transaction.message.account_keys
-        before = balances_of(keys, self.account)
-        accounts = {key: self.account(key) for key in keys}
-        outcome = _outcome(self._svm.send_transaction(transaction))
+        message = transaction.message
+        keys = message.account_keys
+        changing = [key for key, may in zip(keys, writable(message), strict=True) if may]
+        accounts = {key: self.account(key) for key in changing}
+        kept = {key: self._unchanging(key) for key in keys if key not in accounts}
+        result = self._svm.send_transaction(transaction)
+        registers.give_back()
+        outcome = _outcome(result)
         if outcome.taken:
-            after = balances_of(keys, self.account)
+            before = self._balances(keys, kept | accounts)
+            after = self._balances(keys, kept | {key: self.account(key) for key in changing})
             record = Record(
                 transaction=transaction,
                 slot=slot,
@@ -231,12 +239,25 @@ class Machine:
                 before=before,
                 after=after,
             )
-            self._records[record.signature] = record
+            name = record.signature
+            self._records[name] = record
             self._forget_final()
             self._before.append((slot, accounts))
             for key in keys:
-                self._by_account.setdefault(key, []).append(record.signature)
+                self._by_account.setdefault(key, []).append(name)
         return outcome
+
+    def _unchanging(self, key: Pubkey) -> Account | None:
+        """An account that a transaction only reads. A program is read once: it is long."""
+        found = self._programs.get(key)
+        if found is None:
+            found = self.account(key)
+            if found is not None and found.executable:
+                self._programs[key] = found
+        return found
+
+    def _balances(self, keys: Sequence[Pubkey], known: dict[Pubkey, Account | None]) -> Balances:
+        return balances_of(keys, lambda key: known[key] if key in known else self.account(key))
 
     def _forget_final(self) -> None:
         final = self.finalized()

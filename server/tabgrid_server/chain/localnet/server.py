@@ -47,6 +47,7 @@ async def serving(
             create_app(machine, slot_ms / 1000),
             log_level="warning",
             access_log=False,
+            proxy_headers=False,
             ws="websockets-sansio",
             ws_max_size=64 * 1024,
             timeout_graceful_shutdown=1,

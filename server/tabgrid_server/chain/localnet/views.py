@@ -167,13 +167,13 @@ def _message(record: Record) -> Json:
 def _parsed_message(record: Record) -> Json:
     """With keys spelt out; data stays as it is, as the RPC does for programs it cannot read."""
     message = record.transaction.message
-    keys = message.account_keys
+    keys, written = message.account_keys, writable(message)
     return {
         "accountKeys": [
             {
                 "pubkey": str(key),
                 "signer": message.is_signer(place),
-                "writable": writable(message, place),
+                "writable": written[place],
                 "source": "transaction",
             }
             for place, key in enumerate(keys)

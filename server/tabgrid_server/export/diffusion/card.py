@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from tabgrid_models import catalogue
-from tabgrid_models.connectors.text_to_image import TextToImageConfig
+from tabgrid_models.drawing import TextToImageConfig
 from tabgrid_models.manifest import Manifest
 
 from ..recipe import Recipe

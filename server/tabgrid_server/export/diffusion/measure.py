@@ -10,13 +10,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from tabgrid_models.connectors.text_to_image import (
-    TextToImage,
-    TextToImageConfig,
-    TextToImageInput,
-    TextToImageOutput,
-    sides,
-)
+from tabgrid_models.connectors.text_to_image import TextToImage
+from tabgrid_models.drawing import TextToImageConfig, TextToImageInput, TextToImageOutput, sides
 from tabgrid_models.manifest import Golden, Manifest, Variant
 from tabgrid_models.runtime import Tensor
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tabgrid_models.connectors.text_to_image import TextToImageInput
 from tabgrid_models.diffusion import plan
+from tabgrid_models.drawing import TextToImageInput
 
 from . import schedules
 from .family import Family

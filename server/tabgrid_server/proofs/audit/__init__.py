@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from . import fates
 from .checks import check
 from .evidence import Evidence
 from .gather import NotAudited, gather
 
-__all__ = ["Evidence", "NotAudited", "check", "gather"]
+__all__ = ["Evidence", "NotAudited", "check", "fates", "gather"]

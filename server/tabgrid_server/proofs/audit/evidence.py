@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
-from ...api.schemas import Attestation, Balance
+from ...api.schemas.attestation import Attestation, Balance
+from ...api.schemas.checks import Check, Draws, GivenUp
+from ...api.schemas.receipts import Receipt
 from ...chain.memos import Published
+from ..corrections import Head
 from ..epoch import Earned
 from ..statement import Statement
+
+_decode = msgspec.json.Decoder(Receipt).decode
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -22,6 +29,12 @@ class Leaves(msgspec.Struct, frozen=True):
 
     receipts: list[Told]
     earned: list[Earned]
+    #: None where none is told, as in version 1.
+    head: Head | None
+
+    @property
+    def count(self) -> int:
+        return len(self.receipts) + len(self.earned) + (self.head is not None)
 
 
 class Payment(msgspec.Struct, frozen=True):
@@ -58,4 +71,32 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     #: Receipts after the newest epoch, up to the statement's number.
     pending: list[Told]
     balances: list[Balance]
+    #: Texts of all corrections that the statement or an epoch names, in the order in which they
+    #: came.
+    corrections: list[bytes]
     payments: list[Payment]
+    #: What the grid published of its draws, everything that references found, and what none ran.
+    draws: Draws
+    checks: list[Check]
+    given_up: list[GivenUp]
+
+    def told(self) -> Iterator[tuple[Told, Receipt | None]]:
+        """All receipts in the order of settlement; None for one that cannot be read."""
+        for number in sorted(self.leaves):
+            yield from ((told, receipt_of(told)) for told in self.leaves[number].receipts)
+        yield from ((told, receipt_of(told)) for told in self.pending)
+
+    def heads(self) -> dict[int, Head]:
+        """Where each epoch says that the corrections stood, by its number."""
+        return {number: each.head for number, each in self.leaves.items() if each.head}
+
+    def read(self) -> list[Receipt]:
+        """Those that can be read."""
+        return [receipt for _, receipt in self.told() if receipt is not None]
+
+
+def receipt_of(told: Told) -> Receipt | None:
+    try:
+        return _decode(told.body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -46,6 +46,8 @@ async def _gather(rpc: Rpc, grid: GridReader) -> Evidence:
     published = await _published(rpc, treasury, statement)
     numbers = sorted({each.memo.epoch for each in published})
     leaves = {number: await grid.leaves(number) for number in numbers}
+    # An epoch may be newer than the statement.
+    corrected = max((each.head.count for each in leaves.values() if each.head), default=0)
     newest = max((told.seq for each in leaves.values() for told in each.receipts), default=0)
     return Evidence(
         attestation=attestation,
@@ -56,7 +58,13 @@ async def _gather(rpc: Rpc, grid: GridReader) -> Evidence:
         leaves=leaves,
         pending=await grid.receipts(newest, statement.seq),
         balances=balances,
+        corrections=await grid.corrections(max(corrected, statement.corrections)),
         payments=await payments(rpc, treasury, statement.keys),
+        # After the receipts: none of them is then of a day that these do not know.
+        draws=await grid.draws(),
+        # Before the checks: what is given up first and checked later is then known as checked.
+        given_up=await grid.given_up(),
+        checks=await grid.checks(),
     )
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
 
-from ...api.schemas import Attestation, Balance, Balances, Leaf, Receipts
-from ...api.schemas import Leaves as Page
+from ...api.schemas.attestation import Attestation, Balance, Balances
+from ...api.schemas.checks import Check, Checks, Draws, GivenUp, GivenUpChecks
+from ...api.schemas.epochs import Leaf, Receipts
+from ...api.schemas.epochs import Leaves as Page
+from ...api.schemas.receipts import Corrections
+from ..corrections import Head
 from ..epoch import Earned
 from .evidence import Leaves, Told
 
@@ -19,6 +24,7 @@ T = TypeVar("T")
 TIMEOUT_S = 60.0
 #: A page of 1,000 receipts is about 1 MB; more is not one of these.
 MOST_BYTES = 32 * 1024 * 1024
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 class GridError(Exception):
@@ -61,6 +67,7 @@ class GridReader:
         """An epoch's leaves; none where the grid knows of no such epoch."""
         receipts: list[Told] = []
         earned: list[Earned] = []
+        heads: list[Head] = []
         start: int | None = 0
         while start is not None:
             path = f"/api/epochs/{number}/leaves"
@@ -68,10 +75,14 @@ class GridReader:
             for leaf in page.leaves:
                 if leaf.kind == "receipt":
                     receipts.append(_told(leaf))
-                else:
+                elif leaf.kind == "earned":
                     earned.append(Earned(leaf.wallet or "", leaf.token or "", leaf.earned or 0))
+                else:
+                    heads.append(_head(leaf))
             start = page.next if page.leaves else None
-        return Leaves(receipts, earned)
+        if len(heads) > 1:
+            raise GridError(f"{self.url} tells {len(heads)} leaves of corrections in one epoch.")
+        return Leaves(receipts, earned, heads[0] if heads else None)
 
     async def receipts(self, after: int, up_to: int) -> list[Told]:
         """Receipts with numbers above ``after``, up to ``up_to``."""
@@ -84,6 +95,43 @@ class GridReader:
                 break
             after = told[-1].seq
         return found
+
+    async def draws(self) -> Draws:
+        return await self._get("/api/draws", Draws)
+
+    async def checks(self) -> list[Check]:
+        """Everything that references found, of all jobs."""
+        found: list[Check] = []
+        while True:
+            after = found[-1].id if found else ""
+            page = (await self._get("/api/checks", Checks, after=after)).checks
+            # A grid that repeats itself would keep us for ever.
+            new = [each for each in page if each.id > after]
+            found += new
+            if not new:
+                return found
+
+    async def given_up(self) -> list[GivenUp]:
+        """Checks that nobody made, of all jobs; none where the grid tells of none."""
+        found: list[GivenUp] = []
+        path, nothing = "/api/checks/given-up", GivenUpChecks(())
+        while True:
+            after = found[-1].id if found else ""
+            page = await self._get(path, GivenUpChecks, missing=nothing, after=after)
+            new = [each for each in page.given_up if each.id > after]
+            found += new
+            if not new:
+                return found
+
+    async def corrections(self, up_to: int) -> list[bytes]:
+        """The first ``up_to`` corrections' texts; fewer where the grid does not tell them."""
+        found: list[bytes] = []
+        while len(found) < up_to:
+            page = await self._get("/api/corrections", Corrections, after=len(found))
+            found += [each.correction.encode() for each in page.corrections]
+            if not page.corrections:
+                break
+        return found[:up_to]
 
     async def _get(self, path: str, type: type[T], missing: T | None = None, **query: Any) -> T:
         """Raises ``GridError``."""
@@ -115,3 +163,11 @@ async def _body(answer: httpx.Response) -> bytes:
 
 def _told(leaf: Leaf) -> Told:
     return Told(leaf.seq or 0, (leaf.receipt or "").encode())
+
+
+def _head(leaf: Leaf) -> Head:
+    """Raises ``GridError`` for what can be no leaf of corrections."""
+    count, hash = leaf.corrections, leaf.corrected or ""
+    if count is None or not 0 <= count < 2**53 or not _HASH.fullmatch(hash):
+        raise GridError(f"{count} corrections up to {hash[:80]!r} are no leaf of an epoch.")
+    return Head(count, bytes.fromhex(hash))

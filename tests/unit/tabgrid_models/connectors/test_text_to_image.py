@@ -11,11 +11,10 @@ import pytest
 
 from tabgrid_models import png
 from tabgrid_models.connectors.base import InvalidInput, InvalidOutput
-from tabgrid_models.connectors.text_to_image import (
+from tabgrid_models.connectors.text_to_image import THRESHOLDS, TextToImage
+from tabgrid_models.drawing import (
     MAX_PROMPT,
     MAX_SEED,
-    THRESHOLDS,
-    TextToImage,
     TextToImageConfig,
     TextToImageInput,
     TextToImageOutput,

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabgrid_models import png
-from tabgrid_models.connectors.text_to_image import TextToImage, TextToImageInput
+from tabgrid_models.connectors.text_to_image import TextToImage
+from tabgrid_models.drawing import TextToImageInput
 from tabgrid_models.manifest import Manifest
 from tabgrid_node.bench_pictures import Bare
 from tabgrid_server.bench.memory import Peak
@@ -101,8 +102,9 @@ def test_bytes_are_told_apart(picture: int, step: int, preview: int) -> None:
 
 def test_a_figure_adds_up_what_came_back_and_what_was_resident() -> None:
     setup = Setup("webgpu", "32x32", steps=5, previews=2, threads=1, repeats=3)
-    each, whole = read_figures(setup, ReadBack(1000, 10, 7), ReadBack(1000, 0, 7))
-    assert (each.value, each.aim) == (10, "0")
+    each, whole = read_figures(setup, ReadBack(1000, 10, 7), ReadBack(1000, 0, 7), 8)
+    assert (each.value, each.aim) == (2, "0")
+    assert "8 B that are signed" in each.note
     assert (whole.value, whole.baseline_value) == (1000 + 4 * 10 + 2 * 7, 1014)
     peaks = [Peak(tab * MIB, 50 * MIB) for tab in (300, 200, 100)]
     on_gpu = memory_figure(setup, *peaks)

@@ -13,6 +13,7 @@ from tabgrid_server.bench.trust import Outcome, Plan, Row, lines, run
 from tabgrid_server.bench.trust.nodes import Strategy
 from tabgrid_server.bench.trust.report import gates
 from tabgrid_server.cli.bench import bench
+from tabgrid_server.proofs.audit.fates import MOST_GIVEN_UP
 
 SEED = 7
 #: Wallets may be fewer; the jobs of each may not, since a wallet's beginning is the dear part.
@@ -57,6 +58,14 @@ def test_a_third_of_cheats_harms_little_and_earns_less(rate: float, strategy: St
     lied = 0.3 * outcome.saved
     assert lied > outcome.row.settled_wrong
     assert outcome.row.cheater_pay < 0.9 * outcome.honest_pay
+
+
+def test_as_many_checks_as_an_audit_lets_pass_may_be_given_up() -> None:
+    """That share is where its limit comes from; more shows in what is delivered."""
+    (few,) = run(Plan("tabgrid", 0.3, 1.0, "lazy", SEED, WALLETS, JOBS, MOST_GIVEN_UP))
+    assert not missed([few])
+    (third,) = run(Plan("tabgrid", 0.3, 1.0, "lazy", SEED, WALLETS, JOBS, 1 / 3))
+    assert "delivered wrong" in missed([third])[0]
 
 
 @pytest.mark.parametrize("cheaters", [0, 0.3])

@@ -91,4 +91,4 @@ def test_a_claim_by_the_wallet_itself_is_told_apart() -> None:
     mine = terms(1)
     message = build(mine, BLOCKHASH)
     assert read_payment(message, mine.marker, mine) == Payment(mine.claim, mine.amount)
-    assert not writable(message, 1), "the hot key is only read there"
+    assert not writable(message)[1], "the hot key is only read there"

@@ -82,8 +82,8 @@ def test_the_honest_way() -> None:
 
 def test_the_hot_key_is_a_read_only_signer() -> None:
     assert ISSUED.account_keys[:2] == [WALLET.pubkey(), HOT.pubkey()]
-    assert tx.writable(ISSUED, 0)
-    assert not tx.writable(ISSUED, 1)
+    assert tx.writable(ISSUED)[0]
+    assert not tx.writable(ISSUED)[1]
     assert ISSUED.header.num_required_signatures == 2
 
 

@@ -1,138 +1,181 @@
-"""What waits for references is bounded, and nodes that should be excluded are always checked."""
+"""Answers are run again by references, whatever memory holds and whoever is there; what the
+policy says of them is carried out."""
 
 from __future__ import annotations
 
-from itertools import count
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
-import msgspec
 import pytest
+from solders.keypair import Keypair
 
 from tabgrid_models.connectors.base import Comparison
-from tabgrid_models.connectors.echo import CONNECTOR, EchoInput
-from tabgrid_server import scheduler
-from tabgrid_server.bench.client import hello
-from tabgrid_server.coordinator import auditing
-from tabgrid_server.coordinator.auditing import Auditing
-from tabgrid_server.coordinator.draws import FIRST_DAY, Draws
-from tabgrid_server.coordinator.live import Answer, LiveJob, LiveNode
-from tabgrid_server.coordinator.offers import Offer
-from tabgrid_server.coordinator.pricing import Price
-from tabgrid_server.coordinator.receipts import Evidence
-from tabgrid_server.library import open_library
-from tabgrid_server.settings import GridSettings
-from tabgrid_server.store import Check
-from tabgrid_server.trust import ONE
-from tabgrid_wire import messages as wire
-from tabgrid_wire.commitment import output_digest
+from tabgrid_server.coordinator import checking
+from tabgrid_server.coordinator.auditing import TICK_S, household
+from tabgrid_server.coordinator.checking import Judged
+from tabgrid_server.store import checks as stored_checks
+from tabgrid_server.store import jobs as stored_jobs
+from tabgrid_server.trust import AppealFiled, BugConfirmed
+from tests.support.desk import REFERENCE, RIGHT, WRONG, Desk, open_account, open_desk
 
-NOW = FIRST_DAY + 86_400
-SAID = msgspec.msgpack.encode({"text": "x" * 100})
-AGREE, DIFFER = Comparison(0.0, 0.5), Comparison(1.0, 0.5)
+NOW = 1_800_000_000.0
 
 
-class Place:
-    """Where a node is reached; nothing is sent here."""
-
-    address = "192.0.2.1"
-
-    def send(self, message: wire.ToNode) -> None:
-        raise AssertionError(message)
-
-    def close(self, code: int, reason: str) -> None:
-        raise AssertionError(reason)
+@pytest.fixture
+async def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path / 'books.db'}"
+    await open_account(url)
+    return url
 
 
-class Bench:
-    def __init__(self) -> None:
-        manifest = open_library().catalogue.by_id("echo")
-        assert manifest is not None
-        settings = GridSettings(title="t", description="d", models=("echo",), price_per_unit=100)
-        self.offer = Offer("bench", settings, manifest, CONNECTOR, None)
-        self.told: list[scheduler.Event] = []
-        self.kept: list[Check] = []
-        self.auditing = Auditing(Draws(bytes(32)), self.told.append, self.kept.append)
-        self.numbers = count()
-
-    def node(self, wallet: str = "ann", device_class: str = "cpu") -> LiveNode:
-        said = hello("d", ("bench",), device_class)
-        return LiveNode("n", wallet, "k", said, Place(), NOW)
-
-    def answer(self, node: LiveNode) -> Evidence:
-        job = LiveJob(
-            id=f"job-{next(self.numbers)}",
-            owner="o",
-            key_id="k",
-            offer=self.offer,
-            input=EchoInput("x"),
-            input_bytes=b"x",
-            price=Price(100, 5),
-            units=1,
-            usage={},
-            public=False,
-            show_preview=False,
-            submitted_at=NOW,
-        )
-        result = wire.Result("lease", job.id, SAID, bytes(16), bytes(64), 0)
-        answer = Answer(result, SAID, output_digest(SAID))
-        evidence = self.auditing.answered(job, node, answer, "fp32", NOW)
-        assert evidence is not None
-        return evidence
-
-    def judge(self, comparison: Comparison, device_class: str = "reference") -> None:
-        audit = next(reversed(self.auditing.audits.values()))
-        judge = self.node("operator", device_class)
-        self.auditing.compared(audit, judge, comparison, NOW)
+@pytest.fixture
+async def desk(tmp_path: Path, url: str) -> AsyncIterator[Desk]:
+    async with open_desk(tmp_path, url, newcomers_per_address=9) as desk:
+        yield desk
 
 
-@pytest.mark.parametrize(("limit", "value"), [("WAITING", 2), ("WAITING_BYTES", 250)])
-async def test_what_waits_longest_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+async def answered(desk: Desk, *outputs: bytes, wallet: Keypair | None = None) -> list[str]:
+    """Jobs that one volunteer answers, who then leaves; they are booked."""
+    volunteer = desk.node(wallet or Keypair())
+    jobs = []
+    for output in outputs:
+        await desk.job()
+        jobs.append(volunteer.answer(output))
+    await desk.quiet()
+    volunteer.leave()
+    return jobs
+
+
+async def test_a_second_reference_has_another_kind_of_device_and_its_word_counts(
+    desk: Desk,
 ) -> None:
-    monkeypatch.setattr(auditing, limit, value)
-    bench = Bench()
-    for _ in range(3):
-        bench.answer(bench.node())
-    first, *_, last = bench.told
-    assert isinstance(first, scheduler.AuditSubmitted)
-    assert isinstance(last, scheduler.JobCancelled)
-    assert last.job == first.audit
-    assert [audit.job for audit in bench.auditing.audits.values()] == ["job-1", "job-2"]
-    results = bench.auditing.trust.results
-    assert [results[f"job-{n}"].check for n in range(3)] == ["unchecked", "checking", "checking"]
-
-
-async def test_a_second_reference_has_another_kind_of_device_and_its_word_counts() -> None:
-    bench = Bench()
-    bench.answer(bench.node())
-    bench.judge(DIFFER, "cpu")
-    second = bench.told[-1]
-    assert isinstance(second, scheduler.AuditSubmitted)
-    assert (second.wallet, second.not_device_classes) == ("ann", frozenset({"cpu"}))
-    bench.judge(AGREE, "gpu")
-    assert [(check.purpose, check.agreed) for check in bench.kept] == [
-        ("audit", False),
-        ("second", True),
+    (job,) = await answered(desk, WRONG)
+    first = desk.node(REFERENCE, "cpu:lab")
+    first.answer(RIGHT)
+    await desk.quiet()
+    assert not first.work, "it is not asked twice"
+    second = desk.node(REFERENCE, "webgpu:lab")
+    second.answer(WRONG)
+    await desk.quiet()
+    found = await desk.coordinator.store.read(stored_checks.of_job, job)
+    assert [(check.purpose, check.device_class, check.agreed) for check in found] == [
+        ("audit", "cpu:lab", False),
+        ("second", "webgpu:lab", True),
     ]
-    assert not bench.auditing.trust.strikes
-    assert not bench.auditing.audits
+    assert not desk.auditing.policy.strikes
+    assert not desk.auditing.audits
 
 
-async def test_of_a_node_that_would_be_excluded_every_answer_is_checked() -> None:
-    bench = Bench()
-    node = bench.node()
-    while not bench.auditing.trust.barred:
-        bench.answer(node)
-        bench.judge(DIFFER, "cpu")
-        bench.judge(DIFFER, "gpu")
-    evidence = bench.answer(node)
-    assert (evidence.audited, evidence.probability) == (True, ONE)
-    assert len(bench.auditing.audits) == 1
-    bench.judge(DIFFER)
-    assert bench.kept[-1].agreed is False
+async def test_where_no_other_kind_of_device_comes_the_same_kind_judges(
+    tmp_path: Path, url: str
+) -> None:
+    async with open_desk(tmp_path, url, other_kind_s=0) as desk:
+        (job,) = await answered(desk, WRONG)
+        only = desk.node(REFERENCE)
+        only.answer(RIGHT)
+        await desk.until(lambda: only.work)
+        only.answer(RIGHT)
+        await desk.quiet()
+        assert list(desk.auditing.policy.strikes) == [job]
 
 
-async def test_no_distance_is_too_large_for_json() -> None:
-    bench = Bench()
-    bench.answer(bench.node())
-    bench.judge(Comparison(float("inf"), 0.5))
-    assert bench.kept[0].distance == 1e308
+async def test_an_appeal_goes_on_however_long_each_reference_takes(
+    tmp_path: Path, url: str
+) -> None:
+    async with open_desk(tmp_path, url, other_kind_s=0) as desk:
+        (job,) = await answered(desk, WRONG)
+        only = desk.node(REFERENCE)
+        for _ in range(2):
+            await desk.until(lambda: only.work)
+            only.answer(RIGHT)
+        await desk.until(lambda: job in desk.auditing.policy.strikes)
+        await desk.quiet()
+        desk.auditing.tell(AppealFiled(job), time.time())
+        for output in (WRONG, RIGHT, WRONG):
+            await desk.until(lambda: only.work)
+            # Nothing else happens meanwhile that would make the coordinator look at its clock.
+            await asyncio.sleep(2 * TICK_S)
+            only.answer(output)
+        await desk.until(lambda: desk.auditing.policy.strikes[job].state == "reversed")
+
+
+async def test_what_memory_does_not_hold_is_fetched_when_its_turn_comes(
+    monkeypatch: pytest.MonkeyPatch, desk: Desk
+) -> None:
+    monkeypatch.setattr(checking, "AT_HAND", 2)
+    jobs = await answered(desk, *[RIGHT] * 5)
+    assert len(desk.auditing.audits) == 2
+    reference = desk.node(REFERENCE)
+    for _ in jobs:
+        await desk.until(lambda: reference.work)
+        reference.answer(RIGHT)
+        await desk.quiet()
+    results = desk.auditing.policy.results
+    assert not results or {results[job].check for job in jobs if job in results} == {"agreed"}
+    for job in jobs:
+        assert len(await desk.coordinator.store.read(stored_checks.of_job, job)) == 1
+
+
+async def test_an_answer_that_nobody_could_check_in_time_counts_as_not_checked(
+    tmp_path: Path, url: str
+) -> None:
+    async with open_desk(tmp_path, url, check_within_s=1) as desk:
+        (job,) = await answered(desk, RIGHT)
+        await desk.until(lambda: not desk.auditing.audits)
+        assert desk.auditing.policy.results[job].check == "unchecked"
+        assert not desk.coordinator.scheduler.audits
+
+
+async def test_who_loses_his_standing_computes_no_further_and_another_gets_the_job(
+    desk: Desk,
+) -> None:
+    volunteer = desk.node(Keypair(), "webgpu:broken")
+    job = await desk.job()
+    assert volunteer.work
+    unit = next(iter(desk.auditing.policy.units))
+    desk.auditing.tell(BugConfirmed(unit.kind), NOW)
+    assert not volunteer.work, "it is called off"
+    await desk.job()
+    assert not volunteer.work, "and gets no other one"
+    other = desk.node(Keypair())
+    assert other.answer(RIGHT) == job.id
+    await desk.quiet()
+    assert (await job.ended).state == "done"
+    assert job.node is other.node
+
+
+async def test_no_distance_is_too_large_for_json(desk: Desk) -> None:
+    (job,) = await answered(desk, RIGHT)
+    reference = desk.node(REFERENCE)
+    audit = next(iter(desk.auditing.audits.values()))
+    far = Judged(Comparison(float("inf"), 0.5))
+    desk.auditing.compared(audit, reference.node, answer=None, judged=far, now=1e9)  # type: ignore[arg-type]
+    await desk.quiet()
+    (check,) = await desk.coordinator.store.read(stored_checks.of_job, job)
+    assert check.distance == 1e308
+
+
+async def test_switched_off_it_says_nothing_and_time_alone_releases(
+    tmp_path: Path, url: str
+) -> None:
+    async with open_desk(tmp_path, url, places=0) as desk:
+        (job,) = await answered(desk, RIGHT)
+        kept = await desk.coordinator.store.read(stored_jobs.get, job)
+        assert kept is not None
+        assert kept.state == "done"
+        assert not desk.auditing.policy.units
+
+
+@pytest.mark.parametrize(
+    ("address", "house"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_one_household_has_one_address(address: str, house: str) -> None:
+    assert household(address) == house

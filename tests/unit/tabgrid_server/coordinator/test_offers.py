@@ -27,8 +27,10 @@ def test_answers_are_judged_by_the_threshold_that_was_measured(dtype: str, wante
     )
     (offer,) = built.all
     right = catalogue.golden(offer.manifest)[0][1]
-    found = offer.compare(right, right, dtype)
+    found = offer.compare(right, right, dtype, dtype)
     assert (found.distance, found.threshold) == (0, wanted)
+    found = offer.compare(right, right, dtype, "q4")
+    assert (found.distance, found.threshold) == (0, offer.connector.mixed), "two precisions"
 
 
 def test_the_library_says_which_thresholds_were_measured() -> None:

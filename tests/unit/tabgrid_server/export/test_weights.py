@@ -11,26 +11,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tabgrid_server.export import shards, weights
+from tests.support.gather import MATRIX, ROWS, TABLE, model
 
-ROWS, COLUMNS = 256, 128
-RANDOM = np.random.default_rng(7)
-TABLE = RANDOM.normal(size=(ROWS, COLUMNS)).astype(np.float32)
-MATRIX = RANDOM.normal(size=(COLUMNS, ROWS)).astype(np.float32)
-
-
-def model() -> onnx.ModelProto:
-    """A row of a table, times a matrix."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Gather", ["table", "ids"], ["rows"]),
-            helper.make_node("MatMul", ["rows", "matrix"], ["products"]),
-        ],
-        "test",
-        [helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["n"])],
-        [helper.make_tensor_value_info("products", onnx.TensorProto.FLOAT, ["n", ROWS])],
-        [numpy_helper.from_array(TABLE, "table"), numpy_helper.from_array(MATRIX, "matrix")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+RANDOM = np.random.default_rng(8)
 
 
 def run(path: Path, feeds: dict[str, np.ndarray]) -> tuple[list[np.ndarray], set[str]]:

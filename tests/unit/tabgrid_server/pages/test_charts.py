@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabgrid_server.api.schemas import Claim, JobRow, Minute, Receipt
+from tabgrid_server.api.schemas.claims import Claim
+from tabgrid_server.api.schemas.grid import Minute
+from tabgrid_server.api.schemas.jobs import JobRow
+from tabgrid_server.api.schemas.receipts import Receipt
 from tabgrid_server.pages import charts
 from tests.support.pages import CLAIM, JOB, RECEIPT, WALLET
 
@@ -72,6 +75,8 @@ def test_money_is_withheld_then_claimable_then_paid() -> None:
     receipt = _receipt(0.0, 20.0)
     before = charts.money_bar(receipt, None, 10.0)
     assert [(s.kind, s.open) for s in before.segments] == [("withheld", True)]
+    held = charts.money_bar(receipt, None, 30.0, withheld=True)
+    assert [(s.kind, s.open, s.seconds) for s in held.segments] == [("withheld", True, 30.0)]
     after = charts.money_bar(receipt, None, 30.0)
     assert [(s.kind, s.open) for s in after.segments] == [("withheld", False), ("claimable", True)]
     paid = charts.money_bar(receipt, _claim(40.0, "finalized", 52.0), 1_000.0)

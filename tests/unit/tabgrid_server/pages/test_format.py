@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tabgrid_server.api.schemas import Token
+from tabgrid_server.api.schemas.grid import Token
 from tabgrid_server.pages import format as words
 
 TOKEN = Token("TGT", 6, "mint")

@@ -36,7 +36,7 @@ FOUND = {field.name: field for field in fields(Everything)}
     [
         ("line", {"kind": "line", "required": True, "most": 80}),
         ("text", {"kind": "text", "least": 1, "most": 5000, "hint": "Say it."}),
-        ("lines", {"kind": "lines", "hint": "One per line, 1 to 3."}),
+        ("lines", {"kind": "lines", "least": 1, "most": 3, "hint": "One per line, 1 to 3."}),
         ("count", {"kind": "integer", "required": False, "value": "4", "least": 1, "most": 9}),
         ("share", {"kind": "number", "value": "", "least": 0}),
         ("loud", {"kind": "check", "value": "true"}),

@@ -7,15 +7,20 @@ from typing import Any
 
 import httpx
 import pytest
+from markupsafe import escape
 from msgspec.structs import replace
 
-from tabgrid_server.api.schemas import Epoch
+from tabgrid_server.api.schemas.epochs import Epoch
+from tabgrid_server.pages.explorer import ALBUM
 from tabgrid_server.pages.views import Chain
 from tests.support.pages import (
     ADDRESS,
+    DRAWN,
+    EPOCH,
     JOB,
     JOB_ID,
     NOBODY,
+    PROMPT,
     SIGNATURE,
     STRANGER,
     MadeViews,
@@ -34,6 +39,13 @@ PAGES = (
     "/playground/statement",
     f"/explorer/transactions/{SIGNATURE}",
     "/explorer/epochs",
+    "/explorer/health",
+    "/explorer/health?by=day",
+    "/explorer/postings",
+    "/explorer/postings?of=paid&before=7",
+    "/explorer/postings?of=refunded",
+    f"/explorer/jobs/{JOB_ID}/postings",
+    "/explorer/pictures",
     "/explorer/epochs/7",
     "/docs",
     "/docs/node-owners",
@@ -78,7 +90,7 @@ async def test_pages_have_one_title_one_heading_and_a_way_to_skip(
 ) -> None:
     html = (await browser.get(path)).text
     assert len(re.findall(r"<h1[ >]", html)) == 1
-    assert len(re.findall(r"<title>", html)) == 1
+    assert len(re.findall(r"<title>", html.split("</head>")[0])) == 1
     assert '<a class="skip" href="#main">' in html
 
 
@@ -119,7 +131,7 @@ async def test_the_explorer_shows_totals_and_jobs_without_script(
     browser: httpx.AsyncClient,
 ) -> None:
     html = (await browser.get("/explorer")).text
-    assert '<dd data-figure="done">48,213</dd>' in html
+    assert 'data-figure="done">48,213</a></dd>' in html
     assert html.count('data-testid="job-row"') == 1
     assert f'href="/explorer/jobs/{JOB_ID}"' in html
 
@@ -135,6 +147,22 @@ async def test_an_epoch_shows_its_memo_and_its_receipts(browser: httpx.AsyncClie
     listed = (await browser.get("/explorer/epochs")).text
     assert 'href="/explorer/epochs/7"' in listed
     assert "3 receipts in none yet" in listed
+
+
+async def test_an_epoch_shows_where_the_corrections_stood(browser: httpx.AsyncClient) -> None:
+    html = (await browser.get("/explorer/epochs/7")).text
+    assert "<dt>Corrections</dt><dd>5</dd>" in html
+    assert f'href="/api/epochs/7/corrections" title="{"ba" * 32}"' in html
+
+
+async def test_an_epoch_of_before_says_that_corrections_are_not_in_it() -> None:
+    class Early(MadeViews):
+        async def epoch(self, number: int) -> Epoch | None:
+            return replace(EPOCH, v=1, corrections=None, corrected=None)
+
+    html = (await browser_of(Early()).get("/explorer/epochs/7")).text
+    assert '<dt>Corrections</dt><dd><span class="quiet">not in it</span></dd>' in html
+    assert 'data-testid="corrected"' not in html
 
 
 async def test_an_epoch_that_the_chain_has_otherwise_is_not_shown_as_right() -> None:
@@ -155,7 +183,7 @@ async def test_what_keeps_epochs_from_the_chain_is_said() -> None:
 async def test_a_job_leads_to_its_epoch(browser: httpx.AsyncClient) -> None:
     html = (await browser.get(f"/explorer/jobs/{JOB_ID}")).text
     assert 'href="/explorer/epochs/7"' in html
-    assert "leaf 1 of 2" in html
+    assert "leaf 1 of 3" in html
 
 
 async def test_a_transaction_shows_what_the_chain_says_as_text(
@@ -263,6 +291,25 @@ async def test_a_mistyped_page_mark_shows_the_newest_jobs(browser: httpx.AsyncCl
     answer = await browser.get("/explorer", params={"before": "'; drop table jobs"})
     assert answer.status_code == 200
     assert 'data-testid="job-row"' in answer.text
+
+
+async def test_public_pictures_of_any_age_are_reached_page_by_page() -> None:
+    ids = [f"job_01KAR8YEWQ2JE73CC4QBWG{number:04}" for number in range(ALBUM + 2)]
+    drawn = [replace(DRAWN, id=id) for id in reversed(ids)]
+    private = replace(DRAWN, public=False, id="job_01KAR8YEWQ2JE73CC4QBWG9999")
+    browser = browser_of(MadeViews(jobs=[private, JOB, *drawn]))
+    newest = (await browser.get("/explorer/pictures")).text
+    assert re.findall(r'data-picture="(.*?)"', newest) == list(reversed(ids[2:]))
+    assert PROMPT not in newest
+    assert escape(PROMPT) in newest
+    [earlier] = re.findall(r'href="(/explorer/pictures\?before=.*?)"', newest)
+    last = (await browser.get(earlier)).text
+    assert re.findall(r'data-picture="(.*?)"', last) == [ids[1], ids[0]]
+    assert "?before=" not in last
+    over = (await browser.get("/explorer/pictures", params={"before": ids[0]})).text
+    assert "No earlier one" in over
+    hostile = (await browser.get("/explorer/pictures", params={"before": "<script>"})).text
+    assert re.findall(r'data-picture="(.*?)"', hostile)[0] == ids[-1]
 
 
 async def test_an_app_can_be_installed(browser: httpx.AsyncClient) -> None:

@@ -16,6 +16,7 @@ from tabgrid_server.scheduler import (
     JobSubmitted,
     NodeJoined,
     NodeLeft,
+    NodePaused,
     NodeReady,
     Policy,
     ResultAccepted,
@@ -36,17 +37,26 @@ class Grid:
         return out
 
     def node(
-        self, name: str, *, reference: bool = True, places: int = 1, kind: str = "cpu"
+        self,
+        name: str,
+        *,
+        reference: bool = True,
+        places: int = 1,
+        kind: str = "cpu",
+        dtype: str = "q8",
     ) -> list[Instruction]:
         grids = frozenset({"text"})
         self.tell(NodeJoined(name, f"wallet of {name}", grids, reference, kind))
-        return self.tell(NodeReady(name, {MODEL: 100.0}, places))
+        return self.tell(NodeReady(name, {MODEL: 100.0}, places, dtypes={MODEL: dtype}))
 
     def job(self, name: str) -> list[Instruction]:
         return self.tell(JobSubmitted(name, "ann", "text", MODEL, 10))
 
-    def audit(self, name: str, of: str = "v", not_on: frozenset[str] = frozenset()) -> list[str]:
-        out = self.tell(AuditSubmitted(name, "text", MODEL, 10, f"wallet of {of}", not_on))
+    def audit(
+        self, name: str, of: str = "v", not_on: frozenset[str] = frozenset(), dtype: str = ""
+    ) -> list[str]:
+        wallet = f"wallet of {of}"
+        out = self.tell(AuditSubmitted(name, "text", MODEL, 10, wallet, not_on, dtype=dtype))
         return assigned(out)
 
 
@@ -83,6 +93,19 @@ def test_an_audit_makes_way_for_a_user_and_is_run_later() -> None:
     assert assigned(grid.tell(ResultAccepted("L2"))) == ["a1 on r"], "that was no attempt of its"
 
 
+def test_an_audit_makes_way_for_a_job_that_strangers_failed_twice() -> None:
+    grid = Grid()
+    for name in ("v1", "v2", "v3"):
+        grid.node(name, reference=False)
+    grid.node("reference")
+    assert grid.audit("a1") == ["a1 on reference"]
+    grid.job("j1")
+    assert assigned(grid.tell(AttemptFailed("L2", "no"))) == ["j1 on v2"]
+    out = grid.tell(AttemptFailed("L3", "no"))
+    assert out[0] == CancelLease("reference", "L1", "A user needs this node.")
+    assert assigned(out) == ["j1 on reference"]
+
+
 def test_no_audit_makes_way_while_another_node_is_free() -> None:
     grid = Grid()
     grid.node("r")
@@ -116,6 +139,24 @@ def test_nobody_audits_himself_and_a_second_audit_is_done_with_something_else() 
     assert assigned(grid.tell(ResultAccepted("L2"))) == ["second on r2"]
 
 
+def test_a_reference_of_another_precision_is_asked_only_while_none_of_the_same_is_here() -> None:
+    grid = Grid()
+    grid.node("half", kind="gpu", dtype="fp16")
+    assert grid.audit("a1", dtype="q8") == ["a1 on half"], "there is no other"
+    grid.tell(ResultAccepted("L1"))
+    grid.node("eighth", places=1)
+    assert grid.audit("a2", dtype="q8") == ["a2 on eighth"]
+    assert grid.audit("a3", dtype="q8") == [], "it waits for the one that can tell"
+    second = frozenset({"cpu"})
+    assert grid.audit("a4", dtype="q8", not_on=second) == [], "even for another kind of device"
+    assert grid.audit("a5", dtype="fp16") == ["a5 on half"]
+    grid.tell(ResultAccepted("L3"))
+    assert assigned(grid.tell(ResultAccepted("L2"))) == ["a3 on eighth"]
+    assert assigned(grid.tell(NodePaused("eighth"))) == ["a4 on half"]
+    assert assigned(grid.tell(NodeLeft("eighth"))) == []
+    assert assigned(grid.tell(ResultAccepted("L5"))) == ["a3 on half"], "it left with its audit"
+
+
 def test_an_audit_whose_reference_left_goes_to_the_next_one() -> None:
     grid = Grid()
     grid.node("r1")
@@ -142,3 +183,25 @@ def test_an_audit_can_be_called_off_while_it_waits_and_while_it_runs() -> None:
     grid.audit("a2")
     (cancel,) = grid.tell(JobCancelled("a2", "Its unit was convicted."))
     assert cancel == CancelLease("r", "L1", "Its unit was convicted.")
+
+
+def test_an_audit_that_a_user_waits_for_goes_first_and_makes_way_for_nobody() -> None:
+    grid = Grid()
+    grid.node("r")
+    grid.job("j1")
+    grid.audit("a1")
+    grid.job("j2")
+    grid.tell(AuditSubmitted("a2", "text", MODEL, 10, "wallet of v", interactive=True))
+    assert assigned(grid.tell(ResultAccepted("L1"))) == ["a2 on r"]
+    assert grid.job("j3") == [], "it is not called off for another user"
+    assert assigned(grid.tell(ResultAccepted("L2"))) == ["j2 on r"]
+    assert assigned(grid.tell(ResultAccepted("L3"))) == ["j3 on r"]
+    assert assigned(grid.tell(ResultAccepted("L4"))) == ["a1 on r"]
+
+
+def test_what_is_called_off_while_its_user_waits_is_forgotten() -> None:
+    grid = Grid()
+    grid.tell(AuditSubmitted("a1", "text", MODEL, 10, "wallet of v", interactive=True))
+    grid.tell(JobCancelled("a1", "The user has left."))
+    assert grid.node("r") == []
+    assert grid.scheduler.audits == 0

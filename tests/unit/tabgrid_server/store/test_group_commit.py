@@ -11,10 +11,10 @@ import pytest
 
 from tabgrid_server import migrations
 from tabgrid_server.ledger import InsufficientFunds
-from tabgrid_server.store import AlreadyFinished, Conflict, Store, StoreUnavailable, jobs
+from tabgrid_server.store import AlreadyFinished, Conflict, Store, StoreUnavailable, jobs, stats
 from tabgrid_server.store.database import SqliteDatabase
 from tabgrid_server.store.group_commit import MAX_BATCH, GroupCommit
-from tests.support.books import CREDIT, add_owner, new_job, opened, settlement
+from tests.support.books import CREDIT, TOKEN, add_owner, new_job, opened, settlement
 
 
 class Paced(SqliteDatabase):
@@ -46,7 +46,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Paced]:
 @pytest.fixture
 async def commits(database: Paced) -> AsyncIterator[GroupCommit]:
     commits = GroupCommit(database)
-    commits.start()
+    await commits.start()
     yield commits
     await commits.stop()
 
@@ -153,7 +153,7 @@ async def test_stopping_commits_what_waits_and_refuses_what_comes(tmp_path: Path
     async with opened(f"sqlite:///{tmp_path / 'books.db'}") as store:
         await add_owner(store)
         commits = GroupCommit(store.database)
-        commits.start()
+        await commits.start()
         task = asyncio.create_task(commits.do(new_job("job_1")))
         await turns(1)
         await commits.stop()
@@ -161,3 +161,36 @@ async def test_stopping_commits_what_waits_and_refuses_what_comes(tmp_path: Path
         with pytest.raises(StoreUnavailable):
             await commits.do(new_job("job_2"))
         assert await store.read(jobs.get, "job_1") is not None
+
+
+class Losing(SqliteDatabase):
+    """Commits, and loses the connection before it can say so."""
+
+    lost = False
+
+    async def write(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+        done = await super().write(query, *args, **kwargs)
+        if self.lost:
+            raise StoreUnavailable("The connection was lost.")
+        return done
+
+
+async def test_what_nodes_earned_is_right_after_a_commit_that_was_not_heard_of(
+    database: Paced, tmp_path: Path
+) -> None:
+    losing = Losing(tmp_path / "books.db")
+    commits = GroupCommit(losing)
+    await commits.start()
+    for n in range(3):
+        await commits.do(new_job(f"job_{n}"))
+    await commits.do(settlement("job_0"))
+    losing.lost = True
+    with pytest.raises(StoreUnavailable):
+        await commits.do(settlement("job_1"))
+    losing.lost = False
+    with pytest.raises(AlreadyFinished):
+        await commits.do(settlement("job_1"))
+    await commits.do(settlement("job_2"))
+    assert commits.earned == await losing.read(stats.earned) == {TOKEN: 285}
+    await commits.stop()
+    await losing.close()

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from tabgrid_server.trust import (
+    AppealCutShort,
     AppealFiled,
+    AppealHeard,
     AppealJudged,
     BugConfirmed,
     CheckAbandoned,
@@ -14,12 +16,15 @@ from tabgrid_server.trust import (
     ResultReturned,
     Ticked,
     Trust,
+    UnitKey,
+    memory,
 )
 from tabgrid_server.trust import instructions as do
 from tabgrid_server.trust.policy import DAY, HOUR
 from tests.support.trusted import CLASS, PAY, Grid, of, unit_of
 
 ANN = unit_of("ann")
+BOB = unit_of("bob")
 
 
 def state(grid: Grid, wallet: str = "ann") -> str:
@@ -56,6 +61,17 @@ def test_strangers_beyond_the_cap_are_told_when_to_come_back() -> None:
     grid = Grid(Policy(newcomers_per_day=1))
     grid.admit(ANN)
     assert "Come back tomorrow" in of(do.RefuseUnit, grid.offer(unit_of("bob")))[0].reason
+
+
+def test_a_wallet_cannot_make_up_devices_without_end() -> None:
+    grid = Grid(Policy(units_per_wallet=2))
+    for name in ("one", "two"):
+        grid.admit(unit_of("ann", name))
+    (told,) = grid.offer(unit_of("ann", "three"))
+    assert isinstance(told, do.RefuseUnit)
+    assert "2 combinations" in told.reason
+    (told,) = grid.offer(unit_of("ann", "one"))
+    assert isinstance(told, do.AdmitUnit)
 
 
 def test_where_every_wallet_fails_the_test_the_class_is_unsupported() -> None:
@@ -134,6 +150,23 @@ def test_a_check_that_nobody_can_run_is_given_up() -> None:
     assert not grid.tell(Checked("j", False)), "and a late verdict counts for nothing"
 
 
+def test_a_stranger_is_paid_for_what_nobody_looked_at_once_he_is_proven_or_a_month_later() -> None:
+    grid = Grid(Policy(probation_jobs=2, release_jobs=0, release_s=0, release_idle_s=30 * DAY))
+    grid.admit(ANN)
+    grid.tell(ResultReturned("j", ANN, PAY, b"c"))
+    assert not of(do.ReleasePay, grid.tell(CheckAbandoned("j")))
+    assert not of(do.ReleasePay, grid.answer(ANN)), "what came after it waits too"
+    (release,) = of(do.ReleasePay, grid.answer(ANN))
+    assert release.jobs == ("j", "job-1", "job-2")
+    grid.admit(BOB)
+    grid.tell(ResultReturned("k", BOB, PAY, b"c"))
+    grid.tell(CheckAbandoned("k"))
+    grid.now += 30 * DAY - 1
+    assert not of(do.ReleasePay, grid.tell(Ticked()))
+    grid.now += 1
+    assert of(do.ReleasePay, grid.tell(Ticked()))[0].jobs == ("k",)
+
+
 # --- release --------------------------------------------------------------------------
 
 
@@ -158,6 +191,20 @@ def test_who_stops_working_is_paid_for_the_last_jobs_too() -> None:
     (release,) = of(do.ReleasePay, grid.tell(Ticked()))
     assert release.pay == 50 * PAY
     assert grid.trust.units[ANN].withheld == 0
+
+
+def test_a_grid_withholds_for_a_time_of_its_own() -> None:
+    grid = Grid(Policy(probation_jobs=1, release_jobs=0, release_s=9 * HOUR, release_idle_s=0))
+    grid.admit(ANN)
+    for job, release_s in (("first", HOUR), ("second", None)):
+        grid.tell(ResultReturned(job, ANN, PAY, job.encode(), release_s))
+        grid.tell(Checked(job, True))
+    grid.now += HOUR
+    (release,) = of(do.ReleasePay, grid.tell(Ticked()))
+    assert release.jobs == ("first",)
+    grid.now += 8 * HOUR
+    (release,) = of(do.ReleasePay, grid.tell(Ticked()))
+    assert release.jobs == ("second",)
 
 
 def test_what_is_being_checked_is_not_released() -> None:
@@ -267,6 +314,28 @@ def old_class(grid: Grid, wallets: int) -> None:
             pass
 
 
+def test_calling_the_device_another_makes_nobody_a_stranger_again() -> None:
+    """A wallet that is wrong once under each name is convicted like any other."""
+    grid = Grid()
+    names = [unit_of("ann", name) for name in ("webgpu/apple", "webgpu/nvidia", "cpu/x86")]
+    for unit in names[:2]:
+        grid.admit(unit)
+        assert of(do.StrikeUnit, grid.answer(unit, right=False))
+        assert grid.trust.units[unit].state == "suspected"
+    grid.offer(names[2])
+    assert of(do.PauseUnit, grid.tell(GoldensReturned(names[2], True))), "nothing is released"
+    assert of(do.ConvictUnit, grid.answer(names[2], right=False))
+    assert "takes no jobs" in of(do.RefuseUnit, grid.offer(unit_of("ann", "cpu/arm")))[0].reason
+
+
+def test_another_device_of_a_wallet_in_good_standing_begins_as_any_stranger() -> None:
+    grid = Grid()
+    grid.prove(ANN)
+    other = unit_of("ann", "cpu/x86")
+    grid.admit(other)
+    assert grid.trust.units[other].state == "probation"
+
+
 def test_when_many_old_wallets_of_a_class_fail_the_class_is_quarantined() -> None:
     grid = Grid(Policy(probation_jobs=5))
     old_class(grid, 6)
@@ -328,6 +397,63 @@ def test_two_of_three_references_restore_pay_and_fine(agreeing: int, restored: b
         assert state(grid) == "suspected"
 
 
+@pytest.mark.parametrize("expired", [False, True])
+@pytest.mark.parametrize(
+    ("looks", "kind", "words"),
+    [
+        ([], do.LapseStrike, "No reference could run the job again"),
+        ([True], do.LapseStrike, "Only 1 of 3 references"),
+        ([False], do.LapseStrike, "Only 1 of 3 references"),
+        ([True, False], do.LapseStrike, "Only 2 of 3 references"),
+        ([True, True], do.ReverseStrike, "2 of 2 references agree"),
+        ([False, False], do.UpholdStrike, "0 of 2 references agree"),
+    ],
+)
+def test_an_appeal_that_is_cut_short_is_decided_by_two_that_say_the_same_or_not_at_all(
+    looks: list[bool], kind: type[do.Instruction], words: str, expired: bool
+) -> None:
+    grid = Grid()
+    grid.prove(ANN)
+    (strike,) = of(do.StrikeUnit, grid.strike(ANN))
+    grid.now += 72 * HOUR
+    grid.tell(AppealFiled(strike.job))
+    for agreed in looks:
+        assert grid.tell(AppealHeard(strike.job, agreed)) == []
+    grid.trust = memory.load(memory.dump(grid.trust))
+    grid.now += 72 * HOUR
+    told = grid.tell(AppealCutShort(strike.job, expired))[0]
+    assert isinstance(told, kind)
+    assert words in told.reason
+    if isinstance(told, do.LapseStrike):
+        assert told.fine == strike.fine
+        assert "doubt is the owner's" in told.reason
+    assert state(grid) == ("suspected" if kind is do.UpholdStrike else "proven")
+    assert not grid.tell(AppealCutShort(strike.job, expired)), "it is over"
+    (again,) = of(do.RefuseAppeal, grid.tell(AppealFiled(strike.job)))
+    assert "appealed before" in again.reason
+
+
+def test_nobody_gains_by_waiting_until_what_was_in_a_job_is_gone() -> None:
+    """A conviction opens strikes to an appeal whose own time is over; their content may be gone
+    by then, and an owner could have waited for just that."""
+    grid = Grid()
+    grid.admit(ANN)
+    for _ in range(10):
+        grid.answer(ANN)
+    grid.answer(ANN, right=False)
+    (old,) = grid.trust.strikes
+    grid.now += 8 * DAY
+    convict(grid)
+    grid.tell(AppealFiled(old))
+    (upheld,) = of(do.UpholdStrike, grid.tell(AppealCutShort(old, expired=True)))
+    assert "nobody can look any more" in upheld.reason
+    assert state(grid) == "convicted"
+    # That references were behind is never the owner's fault.
+    other = next(job for job in grid.trust.strikes if job != old)
+    grid.tell(AppealFiled(other))
+    assert of(do.LapseStrike, grid.tell(AppealCutShort(other, expired=False)))
+
+
 def test_an_appeal_comes_once_in_time_and_for_a_strike() -> None:
     grid = Grid()
     grid.prove(ANN)
@@ -357,3 +483,85 @@ def test_while_an_appeal_is_open_nothing_is_forfeited_and_success_lifts_the_conv
     assert of(do.RestoreUnit, out)
     assert state(grid) == "suspected"
     assert "ann" not in grid.trust.barred
+
+
+def test_a_fine_that_paid_a_user_back_is_not_given_back_to_the_node() -> None:
+    """Two answers were wrong and a fine took the pay of the second: a fault of the device undoes
+    the strikes, but pays for neither answer."""
+    grid = Grid(Policy(probation_jobs=1, release_jobs=9, class_wallets=9, reaudits=0, odds=10**9))
+    unit = unit_of("ann")
+    grid.admit(unit)
+    grid.answer(unit)
+    grid.tell(ResultReturned("job-a", unit, PAY, b"a"))
+    grid.tell(ResultReturned("job-b", unit, PAY, b"b"))
+    withheld = grid.trust.units[unit].withheld
+    struck = [
+        strike
+        for job in ("job-a", "job-b")
+        for _ in range(2)
+        for strike in of(do.StrikeUnit, grid.tell(Checked(job, False)))
+    ]
+    taken = sum(s.pay + s.fine for s in struck)
+    back = sum(s.fine for s in of(do.ReverseStrike, grid.tell(BugConfirmed(CLASS))))
+    assert struck[1].from_fines > 0
+    assert withheld - taken + back == PAY, "what the one right answer earned"
+
+
+def struck_of_two(grid: Grid) -> UnitKey:
+    """Two answers, one found wrong; the fine took all that the other earns. It is not checked."""
+    unit = unit_of("ann")
+    grid.admit(unit)
+    for job in ("one", "other"):
+        grid.tell(ResultReturned(job, unit, PAY, job.encode()))
+    grid.tell(Checked("one", False))
+    (strike,) = of(do.StrikeUnit, grid.tell(Checked("one", False)))
+    assert (strike.fine, grid.trust.units[unit].withheld) == (PAY, 0)
+    return unit
+
+
+def test_a_fine_that_is_given_back_waits_with_the_pay_that_it_took() -> None:
+    """Else the pay would be gone when the answer that earned it is found wrong."""
+    grid = Grid(Policy(probation_jobs=9, reaudits=0, odds=10**9))
+    unit = struck_of_two(grid)
+    grid.tell(AppealFiled("one"))
+    (reverse,) = of(do.ReverseStrike, grid.tell(AppealJudged("one", 3)))
+    assert (reverse.pay, reverse.fine, reverse.withheld) == (PAY, PAY, PAY)
+    assert grid.trust.units[unit].withheld == PAY
+    grid.tell(Checked("other", False))
+    (strike,) = of(do.StrikeUnit, grid.tell(Checked("other", False)))
+    assert (strike.pay, strike.from_fines) == (PAY, 0), "its user is paid back by its node"
+
+
+def test_a_fine_that_came_out_of_a_release_can_be_claimed_at_once() -> None:
+    policy = Policy(probation_jobs=1, release_jobs=0, release_s=HOUR, reaudits=0, odds=10**9)
+    grid = Grid(policy)
+    unit = struck_of_two(grid)
+    grid.tell(Checked("other", True))
+    while grid.trust.units[unit].evidence:
+        grid.answer(unit, pay=0)
+    grid.now += 9 * DAY
+    grid.tell(Ticked())
+    assert grid.trust.units[unit].owed == 0, "the release bore the fine"
+    grid.now -= 9 * DAY
+    grid.tell(AppealFiled("one"))
+    (reverse,) = of(do.ReverseStrike, grid.tell(AppealJudged("one", 3)))
+    assert (reverse.fine, reverse.withheld) == (PAY, 0)
+
+
+@pytest.mark.parametrize("last", [Checked("late", False), Checked("late", True), None])
+def test_nothing_is_forfeited_while_a_check_is_on_its_way(last: Checked | None) -> None:
+    """The answer may be wrong: then its user gets the price back, and the rest is forfeited."""
+    grid = Grid()
+    grid.admit(ANN)
+    grid.tell(ResultReturned("late", ANN, 100 * PAY, b"late"))
+    convict(grid)
+    grid.now += 73 * HOUR
+    assert not of(do.ForfeitPay, grid.tell(Ticked()))
+    withheld = grid.trust.units[ANN].withheld
+    out = grid.tell(last or CheckAbandoned("late"))
+    void = of(do.VoidJob, out)
+    assert [each.pay + each.from_fines for each in void] == (
+        [100 * PAY] if last == Checked("late", False) else []
+    )
+    (forfeit,) = of(do.ForfeitPay, out)
+    assert forfeit.pay == withheld - sum(each.pay for each in void)

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+from collections import Counter
+from itertools import combinations
 
 import pytest
 
 from tabgrid_server.trust import draws
+
+SECRET = bytes(range(32))
 
 ROOT = bytes(range(32))
 
@@ -47,3 +52,26 @@ def test_draws_are_spread_evenly() -> None:
 
 def test_epochs_are_counted_from_the_first_one() -> None:
     assert [draws.epoch_at(now, 100.0, 10.0) for now in (100.0, 109.9, 110.0)] == [0, 0, 1]
+
+
+def test_drawn_steps_are_what_anybody_computes_from_secret_and_commitment() -> None:
+    commit = hashlib.sha256(b"answer").digest()
+    found = draws.draw_steps(SECRET, commit, 8, 2)
+    # By hand, as the words beside the function say.
+    left, by_hand = list(range(8)), []
+    for turn in (0, 1):
+        key = b"tabgrid/steps/v1\0" + commit + bytes([turn])
+        number = int.from_bytes(hmac.digest(SECRET, key, "sha256")[:8], "big")
+        by_hand.append(left.pop(number * len(left) // 2**64))
+    assert found == tuple(sorted(by_hand))
+    assert draws.draw_steps(SECRET, commit, 2, 2) == (0, 1)
+    assert draws.draw_steps(SECRET, commit, 1, 2) == (0,)
+
+
+def test_every_two_steps_are_drawn_equally_often() -> None:
+    drawn = Counter(
+        draws.draw_steps(SECRET, hashlib.sha256(bytes([n >> 8, n & 255])).digest(), 4, 2)
+        for n in range(6000)
+    )
+    assert set(drawn) == set(combinations(range(4), 2))
+    assert all(850 < count < 1150 for count in drawn.values())

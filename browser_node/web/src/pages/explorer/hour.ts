@@ -6,6 +6,8 @@ import { count } from "../../lib/format.js";
 
 const MINUTES = 60;
 
+const jobsOf = (jobs: number): string => (jobs === 1 ? "1 job" : `${count(jobs)} jobs`);
+
 export class Hour {
   private readonly done = new Map<number, number>();
   private readonly p50 = new Map<number, number>();
@@ -13,7 +15,7 @@ export class Hour {
   private readonly chart: ColumnChart;
 
   constructor(figure: HTMLElement, minutes: readonly Minute[]) {
-    const words = (time: number, jobs: number): string => `${clock(time)}: ${count(jobs)} jobs`;
+    const words = (time: number, jobs: number): string => `${clock(time)}: ${jobsOf(jobs)}`;
     this.chart = new ColumnChart(figure, words);
     this.correct(minutes);
     setInterval(() => void this.refresh(), 60_000);
@@ -58,7 +60,7 @@ export function summary(values: readonly number[], typicalMs: number): string {
   if (total === 0) return "No jobs in the last hour.";
   const most = count(Math.max(...values));
   const half = typicalMs ? `; half took under ${count(Math.round(typicalMs))} ms.` : ".";
-  return `${count(total)} jobs in the last hour, at most ${most} in one minute${half}`;
+  return `${jobsOf(total)} in the last hour, at most ${most} in one minute${half}`;
 }
 
 /** The median of values with weights; 0 where none weighs anything. */

@@ -4,7 +4,7 @@ import type { Job, JobRow } from "../../generated/api.js";
 import { make } from "../../lib/dom.js";
 import { ago, exact, short } from "../../lib/format.js";
 
-/** As many as the page opens with (pages/routes.py). */
+/** As many as the page opens with (pages/explorer.py). */
 const SHOWN = 12;
 
 export class PictureList {

@@ -35,8 +35,12 @@ export class Refresher {
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = next.getElementById("main");
     const main = byId("main", HTMLElement);
-    // Whoever is about to press something keeps it under the finger.
-    if (!fresh || main.querySelector(":focus")) return;
+    if (!fresh) return;
+    if (main.querySelector(":focus")) {
+      // Whoever is about to press something keeps it under the finger, and sees the news after that.
+      main.addEventListener("focusout", () => this.soon(), { once: true });
+      return;
+    }
     main.replaceChildren(...fresh.childNodes);
     showCopyButtons(main);
     this.drawn();

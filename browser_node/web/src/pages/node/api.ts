@@ -11,6 +11,8 @@ import type {
   PayoutRequest,
   Session,
   SignedClaim,
+  Strike,
+  Strikes,
   VerifyRequest,
   Wallet,
 } from "../../generated/api.js";
@@ -91,6 +93,14 @@ export class Api implements SignInApi, ClaimApi {
 
   createPayout(request: PayoutRequest): Promise<Claim> {
     return this.withSession(this.send("POST", "/api/payouts", request));
+  }
+
+  strikes(): Promise<Strikes> {
+    return this.withSession(this.send("GET", "/api/strikes"));
+  }
+
+  appeal(job: string): Promise<Strike> {
+    return this.withSession(this.send("POST", `/api/strikes/${job}/appeal`));
   }
 
   readClaim(id: string): Promise<Claim> {

@@ -125,6 +125,11 @@ export class Engine {
     this.tellPause();
   }
 
+  /** Have the running node test its models anew. */
+  testAgain(): void {
+    this.post({ kind: "test" });
+  }
+
   /** The page is stopped at once; the worker gets a moment to say goodbye. */
   stop(): void {
     const worker = this.release();
@@ -241,7 +246,9 @@ export class Engine {
   private end(state: "duplicate" | "gave-up", trouble: string): void {
     this.release()?.terminate();
     this.wanted = null;
-    this.show({ ...OFF, state, trouble, capability: this.view.capability });
+    // What was refused, and why, is still to be read.
+    const status = state === "gave-up" ? stopped(this.view.status) : null;
+    this.show({ ...OFF, state, trouble, status, capability: this.view.capability });
   }
 
   /** Let go of the worker without ending it; the caller does. */

@@ -7,7 +7,7 @@ import type { NodeStatus } from "../../shared/protocol.js";
 import { button, html, setData, setMeter } from "./dom.js";
 import type { Boot, Capability, EngineView } from "./engine.js";
 import { megabytes } from "./units.js";
-import { hint, message, notice, type Notice, type Situation } from "./words.js";
+import { type Does, hint, message, notice, type Notice, refusalWords, type Situation } from "./words.js";
 
 export interface Controls {
   readonly canStart: boolean;
@@ -21,7 +21,7 @@ export class InstrumentPanel {
 
   constructor(
     private readonly grids: readonly Grid[],
-    onAction: (does: "restart" | "reload") => void,
+    onAction: (does: Does) => void,
   ) {
     button("notice-action").addEventListener("click", () => {
       if (this.action) onAction(this.action.does);
@@ -80,13 +80,18 @@ export class InstrumentPanel {
     for (const part of parts) renderPart(part);
   }
 
-  private renderRefused(refused: Readonly<Record<string, string>>): void {
+  private renderRefused(refused: NodeStatus["refused"]): void {
     for (const grid of this.grids) {
       const place = document.querySelector<HTMLElement>(`[data-grid="${CSS.escape(grid.id)}"] .refused`);
       if (!place) continue;
-      const reasons = grid.models.flatMap(({ id, title }) =>
-        refused[id] === undefined ? [] : [`${title} does not run here: ${refused[id]}`],
-      );
+      const mine = grid.models.flatMap(({ id, title }) => {
+        const refusal = refused[id];
+        return refusal ? [{ title, refusal }] : [];
+      });
+      const reasons = mine.map(({ title, refusal }) => refusalWords(title, refusal));
+      // Nothing is broken where a device is not up to a model, or its owner set a limit.
+      const calm = mine.every(({ refusal: { code } }) => code === "wrong_numbers" || code === "download_limit");
+      setData(place, "tone", calm ? "waiting" : "wrong");
       setText(place, reasons.join(" "));
       place.hidden = reasons.length === 0;
     }
@@ -95,6 +100,8 @@ export class InstrumentPanel {
   private renderNotice(shown: Notice | null): void {
     const place = html("notice");
     this.action = shown?.action;
+    // Whoever pressed its button reads on where the outcome is said.
+    if (!shown?.action && document.activeElement === button("notice-action")) html("message").focus();
     place.hidden = shown === null;
     if (!shown) return;
     const part = (name: string): HTMLElement | null => place.querySelector(name);

@@ -1,4 +1,4 @@
-/** What the server wrote into the page for its script (server: pages/routes.py). */
+/** What the server wrote into the page for its script (server: pages/front.py). */
 
 import type { Grid, Token } from "../../generated/api.js";
 import { pageData } from "../../lib/dom.js";

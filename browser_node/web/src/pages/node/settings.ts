@@ -62,6 +62,15 @@ export class Settings {
     return asked === "webgpu" || asked === "wasm" ? asked : null;
   }
 
+  /** Chosen by a press elsewhere on the page; an address that says otherwise is changed. */
+  useProcessor(): void {
+    const address = new URL(location.href);
+    address.searchParams.delete("backend");
+    history.replaceState(null, "", address);
+    fields.backend().value = "wasm";
+    this.changed();
+  }
+
   get pauseOnBattery(): boolean {
     return fields.battery().checked;
   }

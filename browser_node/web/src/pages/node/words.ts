@@ -1,6 +1,7 @@
 /** Which sentence the page shows in which situation. Pure: no document, no clock. */
 
-import type { Claim } from "../../generated/api.js";
+import type { Claim, Strike } from "../../generated/api.js";
+import type { ModelStanding, Refusal } from "../../generated/status.js";
 import type { EngineView } from "./engine.js";
 import { countdown } from "./units.js";
 
@@ -24,10 +25,13 @@ export interface Sentence {
   readonly tone: Tone;
 }
 
+/** "processor": choose it for good and start again. */
+export type Does = "restart" | "reload" | "test" | "processor";
+
 export interface Notice extends Sentence {
   readonly title: string;
   /** A button that helps, where one does. */
-  readonly action?: { readonly label: string; readonly does: "restart" | "reload" };
+  readonly action?: { readonly label: string; readonly does: Does };
 }
 
 /** The one line under the state. */
@@ -86,7 +90,9 @@ export function notice(s: Situation): Notice | null {
 }
 
 function notices(s: Situation): Notice[] {
-  const all = [duplicate(s), gaveUp(s), offline(s), battery(s), isolation(s), webgpu(s)];
+  const all = [
+    duplicate(s), unsupported(s), gaveUp(s), offline(s), standing(s), battery(s), isolation(s), webgpu(s),
+  ];
   return all.filter((found) => found !== null);
 }
 
@@ -98,6 +104,39 @@ function duplicate({ engine }: Situation): Notice | null {
     tone: "waiting",
     action: { label: "Start here", does: "restart" },
   };
+}
+
+/** A model that comes out wrong here. Nobody's fault: the reason, and what may help. */
+function unsupported({ engine }: Situation): Notice | null {
+  const wrong = wrongHere(engine.status?.refused ?? {});
+  if (wrong.length === 0) return null;
+  const names = wrong.join(" and ");
+  const said = `${names} would give wrong answers, so this tab takes no jobs for it. That is no mark against you and costs you nothing.`;
+  if (engine.status?.backend !== "webgpu")
+    return {
+      title: "This browser gets some numbers wrong.",
+      text: `${said} ${UPDATE}`,
+      tone: "waiting",
+      action: { label: "Test again", does: "restart" },
+    };
+  return {
+    title: "This graphics processor gets some numbers wrong.",
+    text: `${said} The processor computes right on most machines, more slowly. ${UPDATE}`,
+    tone: "waiting",
+    action: { label: "Compute on the processor", does: "processor" },
+  };
+}
+
+const UPDATE = "A newer browser or graphics driver may help too; it is tested again at each start.";
+
+/** Ids of the models that compute wrong here. */
+function wrongHere(refused: Readonly<Record<string, Refusal>>): string[] {
+  return Object.keys(refused).filter((id) => refused[id]?.code === "wrong_numbers");
+}
+
+/** The line in a grid's card about a model that this device does not run. */
+export function refusalWords(title: string, { reason, code }: Refusal): string {
+  return code === "wrong_numbers" ? `${title} is not supported here. ${reason}` : `${title} does not run here: ${reason}`;
 }
 
 function gaveUp({ engine }: Situation): Notice | null {
@@ -120,6 +159,54 @@ function battery({ onBattery, engine }: Situation): Notice | null {
   if (!onBattery || engine.state !== "running") return null;
   const text = "Plug it in, or allow battery under This machine.";
   return { title: "Paused while on battery.", text, tone: "waiting" };
+}
+
+/** Standings that an owner should see at once, the gravest first, and how they are headed. */
+const STANDINGS: readonly (readonly [ModelStanding["state"], string, Tone])[] = [
+  ["convicted", "This wallet gets no more jobs.", "wrong"],
+  ["paused", "Your pay is paused: an answer was found wrong.", "waiting"],
+  ["quarantined", "This kind of device computes wrong at the moment.", "waiting"],
+  ["refused", "The grid does not take answers of this device yet.", "waiting"],
+];
+
+/** The reason is the grid's own; it is shown as text, whatever it holds. */
+function standing({ engine }: Situation): Notice | null {
+  if (engine.state !== "running") return null;
+  const said = Object.entries(engine.status?.standings ?? {});
+  for (const [state, title, tone] of STANDINGS) {
+    const found = said.find(([, each]) => each.state === state);
+    if (!found) continue;
+    const [model, { reason, test, unit }] = found;
+    const action = test ? { label: "Test again", does: "test" as const } : undefined;
+    return { title, text: `${model} (${unit}): ${reason}`, tone, ...(action && { action }) };
+  }
+  return null;
+}
+
+/** What has become of a strike. */
+export function strikeWords(strike: Strike): Sentence {
+  switch (strike.state) {
+    case "standing":
+      return { text: strike.can_appeal ? "stands" : "stands, too late to appeal", tone: "wrong" };
+    case "appealed":
+      return { text: "appealed: three references run the job again", tone: "waiting" };
+    case "upheld":
+      return { text: "upheld by the references", tone: "wrong" };
+    case "reversed":
+      return { text: "taken back", tone: "good" };
+    case "lapsed":
+      return { text: "lifted: nobody could look again", tone: "good" };
+  }
+}
+
+/** What references found, in one sentence. */
+export function evidenceWords({ checks }: Strike): string {
+  const wrong = checks.filter((check) => !check.agreed);
+  const [first] = wrong;
+  if (!first) return "";
+  const far = wrong.map((check) => check.distance.toPrecision(3)).join(" and ");
+  const kinds = [...new Set(wrong.map((check) => check.device_class))].join(" and ");
+  return `References (${kinds}) found it ${far} away; ${first.threshold.toPrecision(3)} is allowed.`;
 }
 
 /** What this browser lacks; it works all the same, slower. */

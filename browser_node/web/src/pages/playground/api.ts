@@ -30,9 +30,12 @@ export interface Order {
   readonly input: Record<string, unknown>;
   readonly public?: boolean;
   readonly show_preview?: boolean;
+  readonly checked?: boolean;
 }
 
 const GONE = "The coordinator does not answer. Check your connection, then try again.";
+/** The answer was not the grid's: somebody between it and this page gave it. */
+export const NOT_OURS = "";
 
 /** A request that is answered with success, or an error that says what to do. */
 export async function send(path: string, key: string, init: RequestInit = {}): Promise<Response> {
@@ -59,7 +62,7 @@ async function errorOf(answer: Response): Promise<ApiError> {
   const wait = answer.headers.get("retry-after");
   const message = body?.error.message ?? `The coordinator answered ${answer.status}.`;
   const advice = wait ? ` Try again in ${wait} s.` : "";
-  return new ApiError(message + advice, answer.status, body?.error.code ?? "", body?.error.param ?? null);
+  return new ApiError(message + advice, answer.status, body?.error.code ?? NOT_OURS, body?.error.param ?? null);
 }
 
 export const createKey = (label: string): Promise<NewKey> => ask("/api/keys", "", { label });

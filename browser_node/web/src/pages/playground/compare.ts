@@ -3,10 +3,10 @@
 import type { Job } from "../../generated/api.js";
 import { byId, setText } from "../../lib/dom.js";
 import { count } from "../../lib/format.js";
-import { type Order, submit } from "./api.js";
-import { follow } from "./events.js";
-import { type KeyPanel, sentence } from "./key_panel.js";
-import { type PageData, PriceLine, say, sayReason, stage, tell, tellAnswer } from "./side.js";
+import type { Order } from "./api.js";
+import { Asking } from "./asking.js";
+import type { KeyPanel } from "./key_panel.js";
+import { chosenCheck, type PageData, PriceLine, say, sayReason, tell, tellAnswer } from "./side.js";
 import { bars, cosine, rows, verdict } from "./vectors.js";
 
 /** Height of the vectors' pictures in their own units (templates/playground/compare.html). */
@@ -17,54 +17,41 @@ export function startCompare(data: PageData, panel: KeyPanel): void {
   const form = byId("compare-form", HTMLFormElement);
   const send = byId("send", HTMLButtonElement);
   const texts = ["text-a", "text-b"].map((id) => byId(id, HTMLTextAreaElement));
-  let running = false;
 
   const order = (): Order | null =>
     texts.some((text) => text.value.length === 0)
       ? null
-      : { model: data.model, input: { texts: texts.map((text) => text.value) } };
+      : { model: data.model, input: { texts: texts.map((text) => text.value) }, ...chosenCheck() };
 
   /** What keeps the button from working stands beside it. */
   const check = (): void => {
     const reason = !panel.key ? "Create an API key first." : !order() ? "Write something into both fields." : price.refusal;
-    send.disabled = running || reason !== "";
-    if (!running) sayReason(reason);
+    send.disabled = asking.running || reason !== "";
+    if (!asking.running) sayReason(reason);
   };
   const price = new PriceLine(data.token, check);
-
-  const run = async (wanted: Order): Promise<void> => {
-    running = true;
-    check();
-    say("Sending", "waiting");
-    try {
-      const { id } = await submit(panel.key, wanted);
-      const job = await follow(panel.key, id, { job: (row) => say(stage(row, "Computing"), "waiting") });
-      running = false;
+  const asking = new Asking(panel, data.model, {
+    changed: (running) => {
       check();
-      if (job.state === "done") {
-        show(job, data);
-        say("Answered", "good");
-      } else say(`${job.error ?? "The job was not finished."} Nothing was charged.`, "wrong");
-    } catch (error) {
-      running = false;
-      check();
-      say(sentence(error), "wrong");
-    }
-    await panel.refresh();
-  };
+      if (!running) price.retry(order());
+    },
+    show: (job) => show(job, data),
+  });
 
   panel.changed = check;
   for (const text of texts)
     text.addEventListener("input", () => {
-      if (!running) say("");
+      if (!asking.running) say("");
       price.soon(order());
       check();
     });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const wanted = order();
-    if (!send.disabled && wanted) void run(wanted);
+    if (!send.disabled && wanted) asking.send(wanted);
   });
+  const left = asking.takeUp()?.texts;
+  if (Array.isArray(left)) texts.forEach((text, at) => (text.value = typeof left[at] === "string" ? left[at] : ""));
   price.soon(order());
   check();
 }

@@ -15,6 +15,9 @@ const POLL_MS = 2_000;
 /** The same signed bytes are sent again while the network has not taken them: it drops some. */
 const SENDS = 20;
 
+/** Base58 of 32 bytes. */
+const ADDRESS = /^[1-9A-HJ-NP-Za-km-z]{32,44}$/;
+
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const html = (id: string): HTMLElement => byId(id, HTMLElement);
 
@@ -51,6 +54,9 @@ export class DepositPanel {
       throw new Error(`"${text}" is no amount of ${this.token.symbol}; write it like 2.5.`);
     }
     const wallet = byId("deposit-wallet", HTMLInputElement).value.trim();
+    if (wallet && !ADDRESS.test(wallet)) {
+      throw new Error(`"${wallet}" is no Solana address; those are 32 to 44 letters and digits.`);
+    }
     const made = await api.createDeposit(this.panel.key, { amount: wanted, wallet: wallet || null });
     this.show(made);
     showCode(made.qr ?? null);

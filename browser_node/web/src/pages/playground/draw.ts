@@ -2,12 +2,15 @@
 
 import type { Job } from "../../generated/api.js";
 import { byId, setText } from "../../lib/dom.js";
-import { cancel, jobOf, type Order, submit } from "./api.js";
-import { type Drawing, DrawForm } from "./draw_form.js";
-import { follow } from "./events.js";
+import { cancel, jobOf, type Order } from "./api.js";
+import { type Drawing, DrawForm, isDrawing } from "./draw_form.js";
+import { isPassing } from "./events.js";
 import { type Drawn, History, thumbOf } from "./history.js";
 import { type KeyPanel, sentence } from "./key_panel.js";
-import { type PageData, PriceLine, say, sayReason, stage as stageOf, tell, tellAnswer } from "./side.js";
+import { type Course, type Ending, Orders } from "./orders.js";
+import {
+  chosenCheck, type PageData, PriceLine, say, sayReason, sayUnanswered, stage as stageOf, tell, tellAnswer,
+} from "./side.js";
 import { curlImage, pythonImage } from "./snippets.js";
 import { Stage } from "./stage.js";
 
@@ -21,6 +24,7 @@ class DrawPage {
   private readonly stage = new Stage();
   private readonly price: PriceLine;
   private readonly history: History;
+  private readonly orders: Orders;
   private readonly send = byId("send", HTMLButtonElement);
   private readonly cancel = byId("cancel", HTMLButtonElement);
   /** The job that runs; "" while it is being sent, null while there is none. */
@@ -32,6 +36,7 @@ class DrawPage {
   ) {
     this.price = new PriceLine(data.token, () => this.check());
     this.history = new History((drawn) => void this.remember(drawn));
+    this.orders = new Orders(panel, data.model);
   }
 
   start(): void {
@@ -41,6 +46,7 @@ class DrawPage {
     this.cancel.addEventListener("click", () => void this.stop());
     this.form.drawLots();
     this.changed();
+    void this.takeUp();
   }
 
   private changed(): void {
@@ -70,62 +76,96 @@ class DrawPage {
     const input: Record<string, unknown> = { prompt, seed, steps, width, height };
     if (negative) input.negative_prompt = negative;
     if (guidance !== null) input.guidance = guidance;
-    return { model: this.data.model, input, public: drawing.public, show_preview: drawing.preview };
+    return { model: this.data.model, input, public: drawing.public, show_preview: drawing.preview, ...chosenCheck() };
   }
 
   private async run(): Promise<void> {
     if (this.send.disabled) return;
     if (this.form.newSeed) this.form.drawLots();
     const drawing = this.form.read();
+    this.begin(drawing, "Sending");
+    await this.ended(await this.orders.run(this.order(drawing), drawing, this.course()), drawing);
+  }
+
+  /** The page was left while a picture was drawn: it is waited for again. */
+  private async takeUp(): Promise<void> {
+    const { left } = this.orders;
+    if (!left || !isDrawing(left.made)) return;
+    const drawing = left.made;
+    this.form.write(drawing);
+    this.changed();
+    this.begin(drawing, "Looking for the picture that was under way");
+    await this.ended(await this.orders.resume(left, this.course()), drawing);
+  }
+
+  private begin({ prompt }: Drawing, words: string): void {
     this.running = "";
     this.check();
-    this.stage.begin(drawing.prompt);
-    say("Sending", "waiting");
-    try {
-      this.running = (await submit(this.panel.key, this.order(drawing))).id;
-      this.check();
-      const job = await follow(this.panel.key, this.running, {
-        job: (row) => {
-          this.stage.moved(row);
-          say(stageOf(row, "Drawing"), "waiting");
-        },
-        preview: ({ png }) => this.stage.preview(png),
-      });
-      await this.ended(job, drawing);
-    } catch (error) {
-      this.over();
-      this.stage.fail();
-      say(sentence(error), "wrong");
+    this.stage.begin(prompt);
+    say(words, "waiting");
+  }
+
+  private course(): Course {
+    return {
+      sent: (id) => {
+        this.running = id;
+        this.check();
+      },
+      job: (row) => {
+        this.stage.moved(row);
+        say(stageOf(row, "Drawing"), "waiting");
+      },
+      preview: ({ png }) => this.stage.preview(png),
+      lost: (why) => say(why, "waiting"),
+    };
+  }
+
+  private async ended(ending: Ending, drawing: Drawing): Promise<void> {
+    this.over();
+    if (ending.job?.state === "done") await this.drawn(ending.job, drawing);
+    else {
+      const free = ending.job !== null || ending.charged === "no";
+      this.stage.fail(free ? "Nothing was drawn, nothing was charged." : "What became of it is not known here.");
+      sayUnanswered(ending);
+      this.orders.shown();
     }
     await this.panel.refresh();
   }
 
-  private async ended(job: Job, drawing: Drawing): Promise<void> {
-    this.over();
-    if (job.state !== "done") {
-      this.stage.fail();
-      const why = job.error ?? "The job was not finished.";
-      say(`${why} Nothing was charged.`, job.state === "cancelled" ? "waiting" : "wrong"); return;
-    }
-    const image = await this.stage.show(job, drawing.prompt);
+  private async drawn(job: Job, drawing: Drawing): Promise<void> {
     this.tellFacts(job, drawing);
-    const { prompt, negative, size, steps, seed, guidance } = drawing;
-    const at = job.finished_at ?? job.submitted_at;
-    const made = { prompt, negative, size, steps, seed, guidance, public: drawing.public, at };
-    this.history.add({ ...made, job: job.id, model: this.data.model, thumb: thumbOf(image) });
-    say("Drawn", "good");
+    try {
+      const image = await this.stage.show(job, drawing.prompt);
+      const { prompt, negative, size, steps, seed, guidance } = drawing;
+      const at = job.finished_at ?? job.submitted_at;
+      const made = { prompt, negative, size, steps, seed, guidance, public: drawing.public, at };
+      this.history.add({ ...made, job: job.id, model: this.data.model, thumb: thumbOf(image) });
+      say("Drawn", "good");
+    } catch (error) {
+      const advice = job.image ? " Reload this page to try again." : "";
+      this.stage.fail("Drawn and charged, but not to be had here now.");
+      say(`It was drawn and charged. ${sentence(error)}${advice}`, "wrong");
+      if (job.image) return;
+    }
+    this.orders.shown();
   }
 
   private over(): void {
     this.running = null;
     this.check();
+    const drawing = this.form.read();
+    if (drawing.prompt.trim() && !this.form.invalid) this.price.retry(this.order(drawing));
   }
 
   private async stop(): Promise<void> {
     if (!this.running) return;
     this.cancel.disabled = true;
     // Its end comes with its events; where it was too late, so does the picture.
-    await cancel(this.panel.key, this.running).catch(() => undefined);
+    await cancel(this.panel.key, this.running).catch((error: unknown) => {
+      if (!isPassing(error)) return;
+      say(`Not cancelled yet. ${sentence(error)}`, "wrong");
+      this.check();
+    });
   }
 
   /** A picture of before: what made it goes into the form, and it is shown if it still can be. */
@@ -155,6 +195,7 @@ class DrawPage {
     if (guidance !== null) extra.guidance = guidance;
     if (drawing.public) extra.public = true;
     if (!drawing.preview) extra.show_preview = false;
+    Object.assign(extra, chosenCheck());
     const request = { model: this.data.model, prompt, size, extra };
     setText(byId("snippet-curl", HTMLElement), curlImage(this.data.origin, request));
     setText(byId("snippet-python", HTMLElement), pythonImage(this.data.origin, request));

@@ -16,6 +16,14 @@ export interface Drawing {
   readonly preview: boolean;
 }
 
+/** What lies in storage may be of another version, or of somebody else's making. */
+export function isDrawing(value: unknown): value is Drawing {
+  const found = value as Partial<Drawing> | null;
+  const texts = [found?.prompt, found?.negative, found?.size];
+  const numbers = [found?.steps, found?.seed, found?.guidance ?? 0];
+  return texts.every((text) => typeof text === "string") && numbers.every((number) => typeof number === "number");
+}
+
 export class DrawForm {
   changed: () => void = () => undefined;
   submitted: () => void = () => undefined;
@@ -68,7 +76,7 @@ export class DrawForm {
     };
   }
 
-  write(drawn: Drawn): void {
+  write(drawn: Pick<Drawn, "prompt" | "size" | "negative" | "steps" | "seed" | "guidance">): void {
     byId("prompt", HTMLTextAreaElement).value = drawn.prompt;
     byId("size", HTMLSelectElement).value = drawn.size;
     write("negative", drawn.negative);

@@ -4,40 +4,84 @@
  */
 
 import type { Job, JobRow, Preview } from "../../generated/api.js";
-import { ApiError, jobOf, send } from "./api.js";
+import { ApiError, jobOf, NOT_OURS, send } from "./api.js";
 
 export interface Follower {
   job(row: JobRow): void;
   preview?(preview: Preview): void;
+  /** The connection is gone, and why; it is tried again. */
+  lost(why: string): void;
 }
 
 const ENDED = ["done", "failed", "cancelled"];
-/** Between two attempts to follow again: the job goes on meanwhile. */
-const AGAIN_MS = 1000;
-/** A coordinator that is away for longer than this is worth a word. */
-const ATTEMPTS = 5;
+/** Between two attempts to follow again: the job goes on meanwhile. Doubled each time, up to … */
+const AGAIN_MS = 1_000;
+const LONGEST_MS = 15_000;
+/** The server sends something every 20 s: after this silence nobody is at the other end. */
+const SILENT_MS = 45_000;
+
+/** A 500 of the grid's own is no such thing: it has found that it cannot. */
+const NOT_NOW = [0, 429, 502, 503, 504];
 
 export const isOver = (job: JobRow): boolean => ENDED.includes(job.state);
 
-/** Tell `follower` what happens until the job is over; its end, with what it answered. */
+/** No answer, or one that says "not now": it says nothing of the job, and may be another soon. */
+export const isPassing = (error: unknown): error is ApiError =>
+  error instanceof ApiError && (error.code === NOT_OURS || NOT_NOW.includes(error.status));
+
+const LOST = "The connection to the coordinator is lost.";
+const KEPT = "Your job is kept: this page asks again until it hears of it.";
+
+/**
+ * Tell `follower` what happens until the job is over; its end, with what it answered. However
+ * long the coordinator is away: a job that it took is kept. Raises ApiError where it says no.
+ */
 export async function follow(key: string, id: string, follower: Follower): Promise<Job> {
-  for (let failed = 0; ; ) {
+  for (let cuts = 0; ; cuts++) {
     try {
-      for await (const [name, data] of events(await open(key, id))) {
-        failed = 0;
-        if (name === "preview") follower.preview?.(JSON.parse(data) as Preview);
-        if (name === "job") follower.job(JSON.parse(data) as JobRow);
-      }
+      if (await listen(key, id, follower)) cuts = 0;
     } catch (error) {
-      if (error instanceof ApiError && error.status >= 400 && error.status < 500) throw error;
-      if (++failed >= ATTEMPTS) throw error;
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
-      continue;
+      if (!isPassing(error)) throw error;
+      follower.lost(`${error.status === 0 ? LOST : error.message} ${KEPT}`);
     }
     // The stream ends with the job, or with a connection that somebody in between cut.
-    const job = await jobOf(key, id);
-    if (isOver(job)) return job;
+    const job = await jobOf(key, id).catch(passing);
+    if (job && isOver(job)) return job;
+    if (job) follower.job(job);
+    await pause(cuts);
   }
+}
+
+/** To the end of the stream; whether anything came. */
+async function listen(key: string, id: string, follower: Follower): Promise<boolean> {
+  let heard = false;
+  for await (const [name, data] of events(await open(key, id))) {
+    heard = true;
+    if (name === "preview") follower.preview?.(JSON.parse(data) as Preview);
+    if (name === "job") follower.job(JSON.parse(data) as JobRow);
+  }
+  return heard;
+}
+
+function passing(error: unknown): null {
+  if (!isPassing(error)) throw error;
+  return null;
+}
+
+/** Longer after each cut; no longer than until the network or the reader is back. */
+export function pause(cuts: number): Promise<void> {
+  return new Promise((resolve) => {
+    const over = new AbortController();
+    const { signal } = over;
+    const end = (): void => {
+      over.abort();
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(end, Math.min(AGAIN_MS * 2 ** cuts, LONGEST_MS));
+    window.addEventListener("online", end, { signal });
+    document.addEventListener("visibilitychange", () => document.hidden || end(), { signal });
+  });
 }
 
 async function open(key: string, id: string): Promise<ReadableStream<Uint8Array>> {
@@ -51,7 +95,8 @@ export async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<
   const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
   let rest = "";
   for (;;) {
-    const { done, value } = await reader.read().catch(() => {
+    const { done, value } = await inTime(reader.read()).catch(() => {
+      void reader.cancel().catch(() => undefined);
       throw new ApiError("The connection to the coordinator was lost.", 0, "offline");
     });
     if (done) return;
@@ -63,4 +108,17 @@ export async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<
       if (data !== undefined) yield [fields.get("event") ?? "message", data];
     }
   }
+}
+
+/** A connection says nothing of a network that went away: the browser does, or a long silence. */
+function inTime<T>(work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cut = (): void => reject(new Error("nobody is there"));
+    const timer = setTimeout(cut, SILENT_MS);
+    window.addEventListener("offline", cut);
+    void work.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      window.removeEventListener("offline", cut);
+    });
+  });
 }

@@ -1,14 +1,19 @@
 /** The API key: made, kept in this browser, shown in full once, forgotten on request. */
 
-import type { Token } from "../../generated/api.js";
+import type { Key, Token } from "../../generated/api.js";
 import { byId, setText } from "../../lib/dom.js";
 import { amount } from "../../lib/format.js";
 import { ApiError, createKey, currentKey } from "./api.js";
 
 const STORED = "tabgrid.playground.key";
 
+/** In base units. */
+export type Account = Pick<Key, "credit" | "held" | "spent">;
+
 export class KeyPanel {
   key = "";
+  /** What the server last said of it; null before that. */
+  account: Account | null = null;
   private readonly error = byId("key-error", HTMLElement);
 
   /** Told whenever there is a key or no longer one. */
@@ -28,9 +33,7 @@ export class KeyPanel {
   async refresh(): Promise<void> {
     if (!this.key) return;
     try {
-      const { credit, spent } = await currentKey(this.key);
-      setText(byId("key-credit", HTMLElement), amount(credit, this.token));
-      setText(byId("key-spent", HTMLElement), amount(spent, this.token));
+      this.tell(await currentKey(this.key));
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) {
         this.forget();
@@ -49,8 +52,7 @@ export class KeyPanel {
       store(made.key);
       this.show(true);
       this.keyed();
-      setText(byId("key-credit", HTMLElement), amount(made.credit, this.token));
-      setText(byId("key-spent", HTMLElement), amount(0, this.token));
+      this.tell({ credit: made.credit, held: 0, spent: 0 });
     } catch (error) {
       this.complain(sentence(error));
     } finally {
@@ -58,8 +60,15 @@ export class KeyPanel {
     }
   }
 
+  private tell(account: Account): void {
+    this.account = account;
+    setText(byId("key-credit", HTMLElement), amount(account.credit, this.token));
+    setText(byId("key-spent", HTMLElement), amount(account.spent, this.token));
+  }
+
   private forget(): void {
     this.key = "";
+    this.account = null;
     store("");
     this.show();
     this.keyed();
@@ -85,7 +94,7 @@ export function sentence(error: unknown): string {
   return error instanceof Error ? error.message : "Something unexpected failed. Reload the page.";
 }
 
-const masked = (key: string): string => (key ? `${key.slice(0, 7)}…${key.slice(-4)}` : "");
+export const masked = (key: string): string => (key ? `${key.slice(0, 7)}…${key.slice(-4)}` : "");
 
 /** The key that this browser keeps; "" where there is none. */
 export function keptKey(): string {

@@ -1,10 +1,12 @@
 /** What every side of the playground does the same: price, state of the run, who answered. */
 
 import type { Job, JobRow, Quote, Token } from "../../generated/api.js";
-import { byId, setText } from "../../lib/dom.js";
+import { byId, make, setText } from "../../lib/dom.js";
 import { amount, backend, count, duration, short } from "../../lib/format.js";
 import { ApiError, type Order, quote } from "./api.js";
+import { watch } from "./corrections.js";
 import { sentence } from "./key_panel.js";
+import type { Ending } from "./orders.js";
 
 export interface PageData {
   readonly side: "" | "draw" | "compare" | "generic";
@@ -24,11 +26,31 @@ export type Tone = "" | "good" | "waiting" | "wrong";
 /** A pause of this length in typing is the end of a thought, and one request. */
 const PAUSE_MS = 300;
 
-export function say(text: string, tone: Tone = ""): void {
+export interface Link {
+  readonly text: string;
+  readonly href: string;
+}
+
+export function say(text: string, tone: Tone = "", more?: Link): void {
   const place = byId("run-status", HTMLElement);
   place.dataset.tone = tone;
   setText(place, text);
+  if (!more) return;
+  const link = make("a", "", more.text);
+  link.href = more.href;
+  place.append(" ", link);
 }
+
+/** How an order ended that was not answered, and whether it was charged. */
+export function sayUnanswered(ending: Ending): void {
+  const { job } = ending;
+  if (job) say(`${job.error ?? "The job was not finished."} Nothing was charged.`, job.state === "cancelled" ? "waiting" : "wrong");
+  else if (ending.charged === "no") say(ending.why, "wrong");
+  else say(`${ending.why} Whether it was charged is not known here.`, "wrong", whereItSays(ending.id));
+}
+
+const whereItSays = (id: string): Link =>
+  id ? { text: `See ${short(id)}`, href: `/explorer/jobs/${id}` } : { text: "See your statement", href: "/playground/statement" };
 
 /** Why one cannot press, or nothing; a word on the last run stays until something changes. */
 export function sayReason(reason: string): void {
@@ -67,6 +89,7 @@ export function tellAnswer(job: Job, token: Token): void {
   receipt.href = `/explorer/jobs/${job.id}`;
   receipt.title = job.id;
   setText(receipt, short(job.id));
+  watch(job.id, token);
 }
 
 export function tell(id: string, text: string): void {
@@ -75,26 +98,50 @@ export function tell(id: string, text: string): void {
   setText(place, text);
 }
 
+/** The choice to have answers checked before they come; null where the operator checks none. */
+function checkbox(): HTMLInputElement | null {
+  const found = document.getElementById("checked");
+  return found instanceof HTMLInputElement ? found : null;
+}
+
+/** What an order says of the choice: nothing, unless somebody made it. */
+export function chosenCheck(): { checked?: true } {
+  const box = checkbox();
+  return box?.checked && !box.disabled ? { checked: true } : {};
+}
+
 /** The price before one presses, asked of the server each time that somebody stops typing. */
 export class PriceLine {
   /** The server's word on what is typed now; "" while it takes it. */
   refusal = "";
   private timer = 0;
+  private quoted: Quote | null = null;
   private asking = new AbortController();
 
   constructor(
     private readonly token: Token,
     /** Told when `refusal` may have changed. */
     private readonly changed: () => void,
-  ) {}
+  ) {
+    checkbox()?.addEventListener("change", () => {
+      if (this.quoted) this.tell(this.quoted);
+      this.changed();
+    });
+  }
 
   /** `order` null: there is nothing to price yet. */
   soon(order: Order | null): void {
     clearTimeout(this.timer);
     this.asking.abort();
     this.asking = new AbortController();
+    this.quoted = null;
     if (!order) { this.show("…", ""); return; }
     this.timer = window.setTimeout(() => void this.ask(order, this.asking.signal), PAUSE_MS);
+  }
+
+  /** Ask once more where the last question found no answer. */
+  retry(order: Order | null): void {
+    if (order && !this.quoted && !this.refusal) this.soon(order);
   }
 
   private async ask(order: Order, signal: AbortSignal): Promise<void> {
@@ -111,8 +158,20 @@ export class PriceLine {
 
   private tell(found: Quote): void {
     this.refusal = "";
+    this.quoted = found;
+    this.tellCheck(found.check);
     const cut = found.usage.truncated_texts ? "; longer than the model reads, its end is cut" : "";
-    this.show(amount(found.price, this.token), when(found) + cut);
+    const more = chosenCheck().checked ? (found.check ?? 0) : 0;
+    this.show(amount(found.price + more, this.token), when(found) + cut);
+  }
+
+  private tellCheck(check: number | null): void {
+    const box = checkbox();
+    if (!box) return;
+    // Whoever chose it is told that it cannot be had, and pays nothing for it.
+    box.disabled = check === null;
+    const words = check === null ? "none of them is online now" : `${amount(check, this.token)} more`;
+    setText(byId("checked-price", HTMLElement), words);
   }
 
   private show(price: string, note: string): void {

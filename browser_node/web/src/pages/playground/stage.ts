@@ -54,12 +54,13 @@ export class Stage {
     this.caption(why);
   }
 
-  fail(): void {
+  /** No picture, and `why`. */
+  fail(why: string): void {
     this.frame().dataset.state = "empty";
     this.image.hidden = true;
     this.image.removeAttribute("src");
     this.progress.value = 0;
-    this.empty("Nothing was drawn, nothing was charged.");
+    this.empty(why);
   }
 
   private put(source: string, alt: string): void {

@@ -1,29 +1,19 @@
-"""All settings of a coordinator: one TOML file, then environment, then flags; checked once.
-
-``TABGRID_<SECTION>_<FIELD>`` overrides the file: ``TABGRID_SERVER_PORT=9000``. Nothing
-else in the server reads the environment. Every limit says why it is what it is.
-"""
+"""All settings of a coordinator. Every limit says why it is what it is."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 #: The models that come with a checkout.
-CHECKOUT_LIBRARY = Path(__file__).resolve().parents[2] / "models" / "library"
+CHECKOUT_LIBRARY = Path(__file__).resolve().parents[3] / "models" / "library"
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=2**53 - 1)]
 Natural = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-
-
-class SettingsError(Exception):
-    """A setting is missing, unknown or out of range; the text names it and says what fits."""
 
 
 class Secret:
@@ -113,12 +103,46 @@ class Scheduling(Section, frozen=True):
     #: A second copy starts when a job takes this many times what was expected.
     hedge_factor: Positive = 3
     hedge_min_s: Positive = 3
-    #: Failures in a row after which a node rests, doubling from 30 s to an hour.
+    #: Failures after which a node rests, doubling from 30 s to an hour. To be overtaken by a
+    #: competitor that began later is one.
     strikes: Positive = 3
+    #: So many answers make up for one: whoever fails fewer than every sixth job never rests.
+    answers_per_strike: Positive = 5
     #: Wallets of the operator's own nodes: they yield to volunteers, and audit their answers.
     reference_wallets: tuple[str, ...] = ()
     #: Audits that one reference runs at a time, when no user needs it. 0: no answer is checked.
     audit_places: Natural = 1
+
+
+class Trust(Section, frozen=True):
+    """How strangers' answers are checked, and when they are paid; ``trust.Policy`` says what
+    each figure is good for. Only where there are reference nodes."""
+
+    #: The first jobs of a wallet with a model on a kind of device, every one of them checked.
+    probation_jobs: Positive = 50
+    #: Of later ones never fewer than this, in hundredths of a percent: 500 is 1 in 20.
+    least_audit_bps: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    #: A cheat loses this many times what it can win.
+    margin: Positive = 10
+    #: Earnings can be claimed after so many further jobs and after the grid's ``release_s``, …
+    release_jobs: Natural = 400
+    #: … or after this time alone: who stops working is paid for the last jobs too.
+    release_idle_s: Natural = 30 * 24 * 3600
+    #: Withheld answers that are looked at again after a wrong one.
+    reaudits: Natural = 40
+    #: How long an owner may appeal; then what was withheld of the convicted is forfeited.
+    appeal_s: Natural = 72 * 3600
+    #: Wallets of one kind of device that must fail together before the device is at fault.
+    class_wallets: Positive = 3
+    #: New wallets a day on the whole grid: what your references can check at once …
+    newcomers_per_day: Positive = 500
+    #: … and in probation at one network address: a farm of wallets has thousands.
+    newcomers_per_address: Positive = 3
+    #: An answer that no reference could run for so long counts as not checked.
+    check_within_s: Positive = 72 * 3600
+    #: A second reference is of another kind of device than the first; where none takes the
+    #: job in this time, any other look will do.
+    other_kind_s: Natural = 600
 
 
 class Chain(Section, frozen=True):
@@ -159,6 +183,8 @@ class Chain(Section, frozen=True):
     #: Seconds between two roots of receipts on chain, each for the fee of one signature. What is
     #: not in a root yet, the operator could still change.
     epoch_s: Positive = 24 * 3600
+    #: Seconds for which the grid's signed statement is given again: each reads every balance.
+    statement_s: Natural = 5
     #: Payouts that the grid pushes to wallets without SOL; all in base units. The smallest; 0
     #: is none at all, because what the fee must be depends on what the token is worth.
     push_minimum: Natural = 0
@@ -228,7 +254,12 @@ class GridSettings(Section, frozen=True):
     price_per_unit: Natural
     #: The operator's share in hundredths of a percent.
     fee_bps: Annotated[int, Meta(ge=0, le=10_000)] = 500
-    #: Seconds that earnings are withheld.
+    #: What a job costs more whose answer is held until a reference agrees, in hundredths of a
+    #: percent of its price. Twice the price: references compute the answer again, in one go or
+    #: step by step, and what they compute for users in vain is in it too.
+    check_bps: Annotated[int, Meta(ge=0, le=100_000)] = 10_000
+    #: Seconds that earnings are withheld at least; of strangers also until enough further
+    #: answers came (see ``Trust``).
     release_s: Natural = 72 * 3600
     #: Seconds after its end for which a job's input and output are kept; its row, receipt and
     #: money stay. Users fetch answers within hours; a week covers a holiday, and what is not
@@ -242,6 +273,7 @@ class Settings(Section, frozen=True):
     server: Server = Server()
     limits: Limits = Limits()
     scheduling: Scheduling = Scheduling()
+    trust: Trust = Trust()
     chain: Chain = Chain()
     sessions: Sessions = Sessions()
     blobs: Blobs = Blobs()
@@ -267,100 +299,3 @@ class Settings(Section, frozen=True):
     @property
     def demo_credit(self) -> int:
         return sum(grid.demo_credit for grid in self.grids.values())
-
-
-DEMO_GRIDS: dict[str, Any] = {
-    "text": {
-        "title": "Text",
-        "description": "Sentences become vectors, for search, clustering and comparison.",
-        "models": ["all-MiniLM-L6-v2"],
-        # 0.001 TGT per token: a paragraph earns a figure that one can see.
-        "price_per_unit": 1_000,
-        "fee_bps": 500,
-        "release_s": 20,
-        # 1,000 TGT: a million tokens to play with.
-        "demo_credit": 1_000_000_000,
-    },
-    "images": {
-        "title": "Pictures",
-        "description": "Prompts become small pictures of simple scenes.",
-        "models": ["tabgrid-scenes"],
-        # 0.005 TGT per step over 64 x 64 pixels: a picture of 8 steps is 0.04 TGT.
-        "price_per_unit": 5_000,
-        "fee_bps": 500,
-        "release_s": 20,
-    },
-    "labels": {
-        "title": "Labels",
-        "description": "Texts are sorted under labels that the asker makes up.",
-        "models": ["minilm-labels"],
-        "price_per_unit": 1_000,
-        "fee_bps": 500,
-        "release_s": 20,
-    },
-}
-
-
-def offerable(settings: Settings) -> dict[str, GridSettings]:
-    """Those grids whose models the library has: a checkout may lack a large one."""
-    folder = settings.library or CHECKOUT_LIBRARY
-    return {
-        id: grid
-        for id, grid in settings.grids.items()
-        if all((folder / model / "manifest.json").is_file() for model in grid.models)
-    }
-
-
-def load(
-    file: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    overrides: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Settings:
-    """Read, merge and check. Raises ``SettingsError`` with one sentence per mistake."""
-    tree = _read(file) if file else {}
-    for name, value in (environment or {}).items():
-        _set_from_environment(tree, name, value)
-    for section, fields in (overrides or {}).items():
-        tree.setdefault(section, {}).update(fields)
-    try:
-        # Not strict: the environment has only strings, and "8402" is a fine port.
-        return msgspec.convert(tree, Settings, strict=False, dec_hook=_secret)
-    except msgspec.ValidationError as error:
-        where = f" in {file}" if file else ""
-        raise SettingsError(f"Settings{where}: {error}") from error
-
-
-def _secret(kind: type, value: Any) -> Any:
-    if kind is not Secret or not isinstance(value, str):
-        raise ValueError("it must be text")  # never says what it is instead
-    return Secret(value)
-
-
-def replace(settings: Settings, **sections: Mapping[str, Any]) -> Settings:
-    """The same settings with some fields of some sections changed."""
-    changed = {
-        name: msgspec.structs.replace(getattr(settings, name), **fields)
-        for name, fields in sections.items()
-    }
-    return msgspec.structs.replace(settings, **changed)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise SettingsError(f"There is no settings file {file}; give --settings a path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} is not valid TOML: {error}.") from error
-
-
-def _set_from_environment(tree: dict[str, Any], name: str, value: str) -> None:
-    if not name.startswith("TABGRID_"):
-        return
-    section, _, field = name.removeprefix("TABGRID_").lower().partition("_")
-    if section not in Settings.__struct_fields__ or section == "grids" or not field:
-        known = ", ".join(s for s in Settings.__struct_fields__ if s != "grids")
-        raise SettingsError(
-            f"{name} is not a setting; it should be TABGRID_<SECTION>_<FIELD> with one of {known}."
-        )
-    tree.setdefault(section, {})[field] = value
