@@ -100,6 +100,21 @@ async def test_one_that_hangs_is_ended_with_all_that_it_started(program: Program
     assert not note.exists()
 
 
+#: It leaves something behind in a session of its own, which holds its output open.
+LEAVES_ONE = """
+import subprocess
+subprocess.Popen(["sleep", "20"], start_new_session=True)
+"""
+
+
+async def test_what_it_leaves_behind_does_not_hold_a_payment_up(program: Program) -> None:
+    program.does(LEAVES_ONE)
+    async with asyncio.timeout(15):  # until the one left behind ends, if we waited for it
+        with pytest.raises(SignerUnavailable) as failed:
+            await program.signer(timeout=2).sign(b"message")
+    assert "did not answer within 2 s" in failed.value.why
+
+
 async def test_a_signer_that_is_never_the_same_is_refused(program: Program) -> None:
     class Moody(KeySigner):
         count = 0

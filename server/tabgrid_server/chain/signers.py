@@ -14,7 +14,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import structlog
 from solders.keypair import Keypair
@@ -37,6 +37,8 @@ log = structlog.get_logger("tabgrid.signers")
 ANSWER = 256
 #: Programs at a time: each is a process, and a burst of claims must not fork a hundred.
 PROGRAMS = 4
+#: File descriptors of a process, by their standard numbers.
+STDIN, STDOUT = 0, 1
 
 
 class Signer(Protocol):
@@ -64,6 +66,33 @@ class KeySigner:
         return self._keypair.sign_message(message)
 
 
+class _Program(asyncio.SubprocessProtocol):
+    """What a signer prints, and whether it has ended.
+
+    Not ``asyncio``'s streams: their ``wait`` also waits for the end of what was printed. It comes
+    never once a program has printed more than they take at a time, nor while something that the
+    program left behind holds its output open; and the payment would wait for ever with it.
+    """
+
+    def __init__(self) -> None:
+        self.said = bytearray()
+        #: It has said all, or too much.
+        self.told = asyncio.Event()
+        self.exited = asyncio.Event()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.said += data[: ANSWER + 1 - len(self.said)]
+        if len(self.said) > ANSWER:
+            self.told.set()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        if fd == STDOUT:
+            self.told.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+
 class CommandSigner:
     """A program that signs for ``address``. ``timeout`` in seconds, for each signature."""
 
@@ -89,11 +118,24 @@ class CommandSigner:
         return signature
 
     async def _run(self, message: bytes) -> bytes:
+        transport, program = await self._started()
         try:
-            process = await asyncio.create_subprocess_exec(
+            async with asyncio.timeout(self._timeout):
+                return await self._ask(transport, program, message)
+        except TimeoutError:
+            raise self._unavailable(f"did not answer within {self._timeout:g} s") from None
+        finally:
+            # Whatever it started has gone with it, also when we were the ones who gave up.
+            with suppress(ProcessLookupError):
+                os.killpg(transport.get_pid(), signal.SIGKILL)
+            await program.exited.wait()
+            transport.close()
+
+    async def _started(self) -> tuple[asyncio.SubprocessTransport, _Program]:
+        try:
+            return await asyncio.get_running_loop().subprocess_exec(
+                _Program,
                 *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
                 # What it complains of may quote what it keeps: it is not for our logs.
                 stderr=asyncio.subprocess.DEVNULL,
                 env=_environment(),
@@ -101,32 +143,20 @@ class CommandSigner:
             )
         except OSError as error:
             raise self._unavailable(f"cannot be started ({error.strerror})") from error
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await self._ask(process, message)
-        except TimeoutError:
-            raise self._unavailable(f"did not answer within {self._timeout:g} s") from None
-        finally:
-            # Whatever it started has gone with it, also when we were the ones who gave up.
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
 
-    async def _ask(self, process: asyncio.subprocess.Process, message: bytes) -> bytes:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with suppress(BrokenPipeError, ConnectionResetError):  # its exit status says more
-            process.stdin.write(message)
-            await process.stdin.drain()
-        process.stdin.close()
-        said = b""
-        while more := await process.stdout.read(ANSWER + 1 - len(said)):
-            said += more
-            if len(said) > ANSWER:
-                raise self._unavailable(f"printed more than {ANSWER} bytes")
-        if status := await process.wait():
+    async def _ask(
+        self, transport: asyncio.SubprocessTransport, program: _Program, message: bytes
+    ) -> bytes:
+        stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(STDIN))
+        stdin.write(message)  # one that does not read says so by its exit status
+        stdin.close()
+        await program.told.wait()
+        if len(program.said) > ANSWER:
+            raise self._unavailable(f"printed more than {ANSWER} bytes")
+        await program.exited.wait()
+        if status := transport.get_returncode():
             raise self._unavailable(f"ended with status {status}")
-        return said
+        return bytes(program.said)
 
     def _unavailable(self, what: str) -> SignerUnavailable:
         why = f"The signer {Path(self._command[0]).name} {what}."
