@@ -89,12 +89,7 @@ def demo(port: int, data: Path | None, no_browser: bool, ready_file: Path | None
     started = time.monotonic()
     folder = (data or default_data(os.environ)).absolute()
     with _own(folder):
-        if not _is_free(port):
-            raise click.ClickException(
-                f"Port {port} is in use, perhaps by another demo: stop that, "
-                "or choose another with --port."
-            )
-        plan = Plan(port or _free_port(), _free_port(), folder)
+        plan = Plan(*_two_ports(port), folder)
         open_page = not no_browser and has_screen(os.environ, sys.platform)
         _remove(ready_file)
         try:
@@ -141,21 +136,22 @@ def _own(data: Path) -> Iterator[None]:
         yield
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _two_ports(port: int) -> tuple[int, int]:
+    """``port``, or a free one where it is 0, and another free one for the chain.
+
+    Both are held until both are known: the system may give one that was let go out again.
+    """
+    with socket.socket() as first, socket.socket() as second:
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+            first.bind((HOST, port))
+        except OSError as taken:
+            raise click.ClickException(
+                f"Port {port} is in use, perhaps by another demo: stop that, "
+                "or choose another with --port."
+            ) from taken
+        second.bind((HOST, 0))
+        return first.getsockname()[1], second.getsockname()[1]
 
 
 async def _run(plan: Plan, started: float, ready_file: Path | None, *, open_page: bool) -> int:
