@@ -58,6 +58,7 @@ class Lives(RuleBasedStateMachine):
             class_wallets=st.sampled_from([1, 2, 9]),
             class_window_s=st.sampled_from([HOUR, 3 * DAY]),
             newcomers_per_day=st.sampled_from([1, 9]),
+            newcomers_per_address=st.sampled_from([1, 3]),
         )
     )
     def start(self, policy: Policy) -> None:
@@ -151,7 +152,7 @@ class Lives(RuleBasedStateMachine):
         self.secret = number.to_bytes(32, "big")
         self.tell(EpochOpened(number, self.secret))
 
-    @rule(unit=units, address=st.sampled_from(["home", "office"]))
+    @rule(unit=units, address=st.sampled_from(["home", "192.0.2.1", "2001:db8:0:1::/64"]))
     def offer(self, unit: UnitKey, address: str) -> None:
         (told,) = self.tell(UnitOffered(unit, address))
         assert isinstance(told, do.TestUnit | do.AdmitUnit | do.RefuseUnit)

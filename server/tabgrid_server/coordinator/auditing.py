@@ -7,7 +7,6 @@ again goes to ``checking``; ``follow`` hears all of it, for whoever must know wh
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +22,7 @@ from ..store import trust as stored_trust
 from ..store.effects import Answered, Found, GaveUp
 from ..trust import instructions as do
 from ..trust import memory
+from ..trust.networks import household
 from ..trust.state import WORKING
 from . import checking, giving_up, policies, rechecks
 from .booking import Booking
@@ -326,19 +326,6 @@ class Auditing:
         for follow in self.follow:
             follow(told, now)
         self.wake()
-
-
-def household(address: str) -> str:
-    """What stands for one household: an IPv4 address, the /64 of an IPv6 one."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(known, ipaddress.IPv4Address):
-        return address
-    if known.ipv4_mapped is not None:
-        return str(known.ipv4_mapped)
-    return str(ipaddress.ip_network((known, 64), strict=False))
 
 
 def _check(audit: LiveAudit, node: LiveNode, judged: Judged, now: float) -> Check:

@@ -35,4 +35,6 @@ def of_trust(rules: settings.Trust) -> trust.Policy:
         class_wallets=rules.class_wallets,
         newcomers_per_day=rules.newcomers_per_day,
         newcomers_per_address=rules.newcomers_per_address,
+        newcomers_per_site=rules.newcomers_per_site,
+        newcomers_network_share=rules.newcomers_network_bps * BPS,
     )

@@ -50,6 +50,7 @@ TRUST: dict[str, Any] = {
     "appeal_s": 3_600,
     # Several browsers on the machine that the demo runs on.
     "newcomers_per_address": 64,
+    "newcomers_network_bps": 10_000,
     "check_within_s": 120,
     # There is one reference, of one kind.
     "other_kind_s": 2,

@@ -136,8 +136,14 @@ class Trust(Section, frozen=True):
     class_wallets: Positive = 3
     #: New wallets a day on the whole grid: what your references can check at once …
     newcomers_per_day: Positive = 500
-    #: … and in probation at one network address: a farm of wallets has thousands.
+    #: … and in probation at one network address (an IPv6 /64): a farm of wallets has thousands;
     newcomers_per_address: Positive = 3
+    #: in one IPv6 /56, which providers give a customer: some homes have two networks;
+    newcomers_per_site: Positive = 6
+    #: and of a day's places for one IPv4 /24 or IPv6 /48, in hundredths of a percent: whoever has
+    #: such a network has thousands of addresses, and others should find a place too. Never less
+    #: than one address or site may have.
+    newcomers_network_bps: Annotated[int, Meta(ge=1, le=10_000)] = 500
     #: An answer that no reference could run for so long counts as not checked.
     check_within_s: Positive = 72 * 3600
     #: A second reference is of another kind of device than the first; where none takes the

@@ -18,11 +18,13 @@ from .classes import ClassState, DeviceClass
 from .core import Trust
 from .events import ClassKey, Event, UnitKey
 from .newcomers import Kept, Newcomers
-from .policy import Policy
+from .policy import ONE, Policy
 from .state import CheckState, Result, Strike, StrikeState, Unit, UnitState
 from .suspicion import Entry, Suspicions, before_it_was_kept
 
 VERSION: Literal[1] = 1
+#: More than there can be.
+UNLIMITED = 2**53
 
 
 class _Result(msgspec.Struct, array_like=True):
@@ -132,7 +134,7 @@ def dump(trust: Trust) -> bytes:
 def load(state: bytes, policy: Policy | None = None) -> Trust:
     """What ``dump`` kept; under another ``policy`` if one is given. Raises ``DecodeError``."""
     kept = _decode(state)
-    trust = Trust(policy or kept.policy)
+    trust = Trust(policy or _policy_of_then(kept))
     trust.epoch, trust._secret = kept.epoch, kept.secret
     for each in kept.classes:
         kind = trust.classes[each.key] = DeviceClass(each.key)
@@ -175,6 +177,15 @@ def adopt(trust: Trust, policy: Policy, now: float) -> Trust:
         if unit.results:
             other._alarm_release(unit, now)
     return other
+
+
+def _policy_of_then(kept: _Memory) -> Policy:
+    """What came after is told again under it, and must find the same places."""
+    if kept.newcomers.networks is not None:
+        return kept.policy
+    return msgspec.structs.replace(
+        kept.policy, newcomers_per_site=UNLIMITED, newcomers_network_share=ONE
+    )
 
 
 def _dumped(unit: Unit) -> _Unit:

@@ -62,8 +62,14 @@ class Policy(msgspec.Struct, frozen=True):
     newcomers_per_day: int = 500
     #: Units of one wallet: its devices, by models. Names of devices are what a node says.
     units_per_wallet: int = 256
-    #: And per network address: a home has a few devices, a farm of wallets has thousands.
+    #: And in probation at once per home (an IPv4 address, an IPv6 /64): it has a few devices, a
+    #: farm of wallets has thousands; …
     newcomers_per_address: int = 3
+    #: … and per IPv6 /56, which one customer is given: some homes have two networks.
+    newcomers_per_site: int = 6
+    #: The share of a day's places that one network takes (an IPv4 /24, an IPv6 /48): addresses
+    #: in one cost nothing to whoever has it, and others should find a place too.
+    newcomers_network_share: int = 50_000
 
     @property
     def agree_step(self) -> int:
@@ -79,6 +85,17 @@ class Policy(msgspec.Struct, frozen=True):
     def conviction_at(self) -> int:
         """The evidence above which a unit is convicted, in millionths of a nat."""
         return _ln(self.odds * ONE)
+
+    @property
+    def site_places(self) -> int:
+        """Wallets in probation at once from one site."""
+        return max(self.newcomers_per_site, self.newcomers_per_address)
+
+    @property
+    def network_places(self) -> int:
+        """New wallets a day from one network."""
+        share = self.newcomers_per_day * self.newcomers_network_share // ONE
+        return max(share, self.site_places)
 
     def audit_probability(self, pay: int, withheld: int) -> int:
         """How surely a proven unit's next answer is checked, in millionths.

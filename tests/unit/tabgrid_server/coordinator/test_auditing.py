@@ -13,7 +13,7 @@ from solders.keypair import Keypair
 
 from tabgrid_models.connectors.base import Comparison
 from tabgrid_server.coordinator import checking
-from tabgrid_server.coordinator.auditing import TICK_S, household
+from tabgrid_server.coordinator.auditing import TICK_S
 from tabgrid_server.coordinator.checking import Judged
 from tabgrid_server.store import checks as stored_checks
 from tabgrid_server.store import jobs as stored_jobs
@@ -166,16 +166,3 @@ async def test_switched_off_it_says_nothing_and_time_alone_releases(
         assert kept is not None
         assert kept.state == "done"
         assert not desk.auditing.policy.units
-
-
-@pytest.mark.parametrize(
-    ("address", "house"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("unknown", "unknown"),
-    ],
-)
-def test_one_household_has_one_address(address: str, house: str) -> None:
-    assert household(address) == house
