@@ -65,7 +65,7 @@ class World:
     async def start(self) -> None:
         await self.start_chain()
         await self.open_store()
-        self.rpc = await self._stack.enter_async_context(Rpc(self.url, timeout=5))
+        self.rpc = await self._stack.enter_async_context(Rpc(self.url, timeout=60))
         self.treasury: Treasury = await ensure_local_treasury(self.rpc, self.data)
         self.service = self.new_service()
 

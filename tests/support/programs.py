@@ -19,8 +19,8 @@ import pytest
 
 #: First imports on a loaded two-core machine take seconds; beyond this it hangs.
 READY_S = 90.0
-#: More than the coordinator's drain.
-STOP_S = 20.0
+#: More than the coordinator's drain, and time for a loaded machine to come round to it.
+STOP_S = 60.0
 #: Below those that systems give to connections that go out, so that a program that is started
 #: anew finds its port as it left it.
 PORTS = range(12_000, 30_000)
@@ -94,8 +94,19 @@ class Program:
         told: dict[str, Any] = json.loads(self.ready_file.read_bytes())
         return told
 
-    def ended(self, within_s: float = STOP_S) -> int:
-        """Its exit code, once it has ended by itself."""
+    def says(self, *texts: str, within_s: float = READY_S) -> str:
+        """Its log, once one of ``texts`` is in it."""
+        until = time.monotonic() + within_s
+        while True:
+            over, told = self.process.poll() is not None, self.text()
+            if any(text in told for text in texts):
+                return told
+            assert not over, f"{self.name} ended without a word of {texts}:\n{told}"
+            assert time.monotonic() < until, f"{self.name} does not say {texts}:\n{told}"
+            time.sleep(0.02)
+
+    def ended(self, within_s: float = READY_S) -> int:
+        """Its exit code, once it has ended by itself; it may be on its first imports still."""
         try:
             return self.process.wait(within_s)
         except subprocess.TimeoutExpired:
