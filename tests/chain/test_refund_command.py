@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 from solders.keypair import Keypair
 
@@ -25,6 +24,7 @@ from tabgrid_server.store import ApiKey, Credit, Store, breaker, keys
 from tabgrid_server.store import deposits as stored
 from tabgrid_server.store import ledger as stored_ledger
 from tabgrid_server.store.audit import findings
+from tests.support.logs import own_logs
 from tests.support.payers import Bank
 from tests.support.programs import Programs
 
@@ -123,9 +123,8 @@ class Grid:
 def place(programs: Programs, tmp_path: Path) -> Iterator[Place]:
     # Final in 1.6 s.
     chain = programs.tabgrid("chain", "localnet", "--port", "0", "--slot-ms", "50")
-    logs = structlog.get_config()
-    yield Place(chain.ready()["url"], tmp_path / "grid")
-    structlog.configure(**logs)
+    with own_logs():
+        yield Place(chain.ready()["url"], tmp_path / "grid")
 
 
 async def alice(grid: Grid) -> Keypair:
