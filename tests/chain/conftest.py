@@ -25,6 +25,7 @@ from tabgrid_server.settings import Chain as ChainSettings
 from tabgrid_server.store import Store
 from tabgrid_server.store import ledger as stored_ledger
 from tests.support.chaos import World as ChaoticWorld
+from tests.support.programs import free_port
 
 SLOT_S = 0.4
 SOL = 10**9
@@ -57,7 +58,8 @@ class World:
         #: What was co-signed, by claim.
         self.signed_bytes: dict[str, bytes] = {}
         self._moved: asyncio.Queue[str] = asyncio.Queue()
-        self.port = 0
+        #: Its own: the system may give another one away while the chain is stopped.
+        self.port = free_port()
         self._stack = AsyncExitStack()
         self._server = AsyncExitStack()
         self._refs = 0
@@ -77,7 +79,6 @@ class World:
     async def start_chain(self) -> None:
         chain = serving(port=self.port, data=self.data / "chain", now=self.clock)
         self.url = await self._server.enter_async_context(chain)
-        self.port = int(self.url.rpartition(":")[2])
 
     async def stop_chain(self) -> None:
         await self._server.aclose()

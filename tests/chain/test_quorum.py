@@ -32,7 +32,7 @@ async def three(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     """The world's own questions to the chain go through three RPCs from now on."""
     # A busy machine is no failing RPC, and a test does not wait for seconds of rest; what is
     # asked and believed is the same.
-    monkeypatch.setattr(transport, "TRY_S", 30.0)
+    monkeypatch.setattr(transport, "TRY_S", 15.0)
     monkeypatch.setattr(transport, "REST_MAX_S", 0.0)
     monkeypatch.setattr(transport, "GRACE_S", 5.0)
     async with proxies(world.url, world.clock) as made:

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from solders.pubkey import Pubkey
 
+from tabgrid_server.chain import transport
 from tabgrid_server.chain.rpc import Rpc
 from tabgrid_server.cli.main import tabgrid
 from tests.support.programs import Programs
@@ -76,6 +77,8 @@ def blocks(kind: str) -> list[tuple[int, str]]:
 def shell(programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     chain = programs.tabgrid("chain", "localnet", "--port", "0", "--slot-ms", "50")
     url = chain.ready()["url"]
+    monkeypatch.setattr(transport, "TRY_S", 60.0)  # a busy machine is no failing RPC
+    monkeypatch.setattr(transport, "GRACE_S", 5.0)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TABGRID_SERVER_DATA", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()

@@ -128,7 +128,7 @@ class Proxy:
         if self.mood == "garbage":
             return Response("<html>Bad gateway</html>")
         if self.mood == "silent":
-            await asyncio.sleep(30)
+            await asyncio.Future()  # for as long as it is asked
         told = [await self._told(http, each) for each in requests]
         return JSONResponse(told if isinstance(asked, list) else told[0])
 
