@@ -51,6 +51,9 @@ NOT_NOW = (408, 425, 429)
 PING_S = 20.0
 #: What a close handshake may take, so that leaving never hangs.
 CLOSE_S = 5.0
+#: What a frame may take to leave, the largest over the slowest line. One that the grid does not
+#: take keeps back our pings too, so nothing else would find that line dead.
+SEND_S = 60.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 #: HTTP answers to the WebSocket handshake that mean what a close code means.
 HANDSHAKE = {
@@ -73,7 +76,11 @@ class SocketTransport:
 
     async def send(self, frame: bytes) -> None:
         try:
-            await self._socket.send(frame)
+            async with asyncio.timeout(SEND_S):
+                await self._socket.send(frame)
+        except TimeoutError as error:
+            self._socket.transport.abort()
+            raise ConnectionLost("The grid takes nothing any more.") from error
         except ConnectionClosed as error:
             raise self._lost(error) from error
 
@@ -87,7 +94,11 @@ class SocketTransport:
             raise self._lost(error) from error
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
-        await self._socket.close(code, reason)
+        try:
+            async with asyncio.timeout(2 * CLOSE_S):
+                await self._socket.close(code, reason)
+        except TimeoutError:  # not even the handshake could be sent
+            self._socket.transport.abort()
 
     def _lost(self, error: ConnectionClosed) -> ConnectionLost:
         """Why, in the close code's words. Ours counts where the peer gave none."""

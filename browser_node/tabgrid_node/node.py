@@ -316,6 +316,10 @@ class Node:
         except DeviceLost as error:
             job.device_lost = error
             answer = job.failed("device_lost", str(error))
+        except Exception as error:
+            # Whatever it was, the job is over: the grid may hand it on, and we may leave.
+            log.exception("Job %s failed", job.assign.job)
+            answer = job.failed("internal", f"{type(error).__name__}: {error}")
         finally:
             del self._jobs[lease]
         self.life.job_ended(lease, answered=isinstance(answer, m.Result))

@@ -29,6 +29,8 @@ from .hosts import CannotRun, ConnectionLost, DownloadProgress
 
 #: Read size for hashing: large enough that Python costs nothing.
 BLOCK = 1024 * 1024
+#: Between two looks whether another process still has a file, in seconds.
+LOOK_S = 0.1
 
 
 class WeightCache:
@@ -160,22 +162,26 @@ def link(path: Path, name: Path) -> None:
 @contextlib.asynccontextmanager
 async def locked(path: Path) -> AsyncIterator[BinaryIO]:
     """The file, opened for reading and appending, while no other process has it."""
-    stream = await asyncio.to_thread(_open_locked, path)
+    # Not a thread that waits in ``flock``: nothing calls it back, and a process that is to end
+    # would have to wait for it, for as long as the other one downloads.
+    while (stream := _open_locked(path)) is None:  # noqa: ASYNC110 - another process has no event
+        await asyncio.sleep(LOOK_S)
     try:
         yield stream
     finally:
         stream.close()
 
 
-def _open_locked(path: Path) -> BinaryIO:
-    while True:
-        stream = path.open("a+b")
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
-                return stream
-        # It was finished and renamed while we waited: what we hold is the whole file now.
-        stream.close()
+def _open_locked(path: Path) -> BinaryIO | None:
+    """None while another process has it."""
+    stream = path.open("a+b")
+    with contextlib.suppress(BlockingIOError, FileNotFoundError):
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.stat().st_ino == os.fstat(stream.fileno()).st_ino:
+            return stream
+        # It was finished and renamed meanwhile: what we hold is the whole file now.
+    stream.close()
+    return None
 
 
 def _shifted(progress: DownloadProgress, before: int, total: int, done: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from solders.keypair import Keypair
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from tabgrid_node import native
 from tabgrid_node.hosts import ConnectionLost
 from tabgrid_node.native import NativeHost, SocketTransport, device_id_of
 from tabgrid_wire.errors import STOP_CODES, CloseCode
@@ -75,6 +77,41 @@ async def test_a_frame_too_large_ends_the_connection() -> None:
     frames, lost, _ = await frames_and_end(handler)
     assert frames == []
     assert lost.code == 1009
+
+
+async def test_a_grid_that_takes_nothing_any_more_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "SEND_S", 0.5)
+    monkeypatch.setattr(native, "CLOSE_S", 0.5)
+
+    async def handler(socket: ServerConnection) -> None:
+        socket.transport.pause_reading()
+        await over.wait()
+        socket.transport.abort()
+
+    over = asyncio.Event()
+    async with serve(handler, "127.0.0.1", 0, ping_interval=None) as server:
+        url = f"ws://{url_of(server)}"
+        sockets = [await connect(url, proxy=None, compression=None) for _ in range(2)]
+        sending, leaving = [SocketTransport(socket, lambda: None) for socket in sockets]
+        try:
+            async with asyncio.timeout(60):
+                with pytest.raises(ConnectionLost):
+                    await fill(sending)
+                await sending.close()
+                filling = asyncio.create_task(fill(leaving))
+                while not sockets[1].paused:
+                    await asyncio.sleep(0)
+                filling.cancel()
+                await leaving.close()
+        finally:
+            for socket in sockets:
+                socket.transport.abort()
+            over.set()
+
+
+async def fill(transport: SocketTransport) -> None:
+    while True:
+        await transport.send(bytes(MAX_FRAME))
 
 
 async def test_another_protocol_is_another_version(tmp_path: Path) -> None:

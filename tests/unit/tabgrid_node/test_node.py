@@ -519,6 +519,31 @@ async def test_stop_finishes_the_job_then_says_bye(scene: Scene) -> None:
     assert not scene.node.failure
 
 
+async def test_stop_ends_it_although_its_job_fails_as_nobody_thought_of(scene: Scene) -> None:
+    begun, break_off = asyncio.Event(), asyncio.Event()
+
+    async def load(*_: Any) -> Any:
+        begun.set()
+        await break_off.wait()
+        raise ValueError("unheard of")
+
+    later = manifest_of("later")
+    scene.host.manifests[later.digest()] = later
+    peer = await scene.ready()
+    scene.host.load = load  # type: ignore[method-assign]
+    await scene.assign(peer, model=later.digest())
+    async with asyncio.timeout(60):
+        await begun.wait()
+        scene.node.stop()
+        assert await peer.receive() == m.Paused("owner")
+        break_off.set()
+        failed = await peer.receive()
+        assert isinstance(failed, m.Failed)
+        assert (failed.code, failed.message) == ("internal", "ValueError: unheard of")
+        assert await peer.receive() == m.Bye("stopped")
+        await scene.task
+
+
 async def test_two_at_once_and_no_third() -> None:
     scene = Scene(capacity=2)
     peer = await scene.ready()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -144,3 +147,28 @@ async def test_two_at_once_take_turns(cache: WeightCache, server: Server) -> Non
     results = await asyncio.gather(*(fetch(cache) for _ in range(4)))
     assert all(content == WEIGHTS for content, _ in results)
     assert server.asked == [""]
+
+
+async def test_who_waits_for_another_process_can_end(
+    cache: WeightCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+    lock = fcntl.flock
+
+    def flock(*of: Any) -> None:
+        asked.set()
+        lock(*of)
+
+    (tmp_path / "weights").mkdir()
+    with (tmp_path / "weights" / f"{NAME}.part").open("a+b") as anothers:
+        lock(anothers, fcntl.LOCK_EX)
+        monkeypatch.setattr(fcntl, "flock", flock)
+        waiting = asyncio.create_task(fetch(cache))
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        # As a process does at its end.
+        async with asyncio.timeout(60):
+            await asyncio.get_running_loop().shutdown_default_executor()
