@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import structlog
 from prometheus_client import generate_latest
@@ -41,6 +42,7 @@ from .auth import Keys, Sessions
 from .chain.payouts import Payouts
 from .coordinator import Coordinator, offers
 from .housekeeping import keep_house
+from .lasting import end, kept
 from .library import Library, open_library
 from .limits import RateLimit
 from .middleware import Envelope
@@ -106,8 +108,9 @@ def create_app(settings: Settings) -> Starlette:
             app.state.services, app.state.views = made, made.views
             await made.coordinator.start()
             stack.push_async_callback(made.coordinator.stop)
-            for work in (keep_house(made), made.payouts.run()):
-                stack.push_async_callback(_end, asyncio.create_task(work))
+            house, payouts = partial(keep_house, made), made.payouts.run
+            for name, work in (("house", house), ("payouts", payouts)):
+                stack.push_async_callback(end, [asyncio.create_task(kept(name, work))])
             yield
 
     app = Starlette(
@@ -176,12 +179,6 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Mount("/static/dist", StaticAssets(DIST)),
         *page_routes(),
     ]
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
 
 
 async def _metrics(request: Request) -> Response:

@@ -46,7 +46,7 @@ async def keep_house(made: Services) -> None:
     while True:
         try:
             busy = await house.turn(time.time())
-        except (StoreUnavailable, BlobsUnavailable) as error:
+        except (StoreUnavailable, Conflict, BlobsUnavailable) as error:
             busy = False
             log.error("cannot keep house; trying again", why=getattr(error, "why", str(error)))
         if not busy:

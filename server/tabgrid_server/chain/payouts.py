@@ -13,6 +13,7 @@ import structlog
 
 from ..api.schemas.transactions import OnChain
 from ..errors import GridError
+from ..lasting import kept
 from ..settings import Settings
 from ..store import Store
 from .attesting import Attesting
@@ -150,9 +151,9 @@ class Payouts:
                 await self._service.welcome(self._early.pop())
             log.info("claims are open", treasury=str(treasury.account), mint=self.mint)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._service.run())
-                tasks.create_task(self._epochs.run())
-                tasks.create_task(watcher.run())
+                tasks.create_task(kept("claims", self._service.run))
+                tasks.create_task(kept("epochs", self._epochs.run))
+                tasks.create_task(kept("deposits", watcher.run))
 
     async def _open(self, rpc: Rpc) -> tuple[Treasury, Till]:
         """The treasury, once it can be used, and where deposits go."""

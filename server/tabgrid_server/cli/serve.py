@@ -54,7 +54,8 @@ def serve(
     """Run the coordinator: API, pages, scheduler, ledger, payouts.
 
     Settings come from a TOML file, then TABGRID_<SECTION>_<FIELD> in the environment, then
-    these flags. SIGTERM drains: running jobs end, queued ones are taken up at the next start.
+    these flags. SIGTERM drains: running jobs end, queued ones are taken up at the next start. It
+    ends within server.drain_s and 5 s more, whatever hangs.
     """
     flags = {"host": host, "port": port, "data": data and str(data), "database": database}
     given = {name: value for name, value in flags.items() if value is not None}
@@ -121,6 +122,10 @@ def _with_reference(settings: config.Settings) -> config.Settings:
     return config.replace(settings, scheduling={"reference_wallets": (str(reference.pubkey()),)})
 
 
+#: After the drain, for all that is still open: requests, background work, the books.
+END_S = 5
+
+
 class Server(uvicorn.Server):
     """Drains before it stops: uvicorn alone would cut every node's socket at once."""
 
@@ -144,13 +149,24 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The first signal drains, a second one stops at once."""
         if self._loop is None or self._draining is not None or not self.started:
+            _end_within(END_S)
             super().handle_exit(sig, frame)
             return
+        _end_within(self._app.state.settings.server.drain_s + END_S)
         self._draining = self._loop.create_task(self._drain_and_stop())
 
     async def _drain_and_stop(self) -> None:
-        await self._app.state.services.coordinator.drain()
-        self.should_exit = True
+        try:
+            await self._app.state.services.coordinator.drain()
+        finally:
+            self.should_exit = True
+
+
+def _end_within(seconds: float) -> None:
+    """Have the system end this process then, by SIGALRM, whatever it hangs in: a database or a
+    disk that does not answer. All that matters is durable, so this is a power cut at worst."""
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, min(left or seconds, seconds))
 
 
 def _run(

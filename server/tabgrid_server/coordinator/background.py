@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from ..lasting import end
+
 log = structlog.get_logger("tabgrid.coordinator")
 
 #: The name of work that writes what was computed: a process that ends waits for it.
@@ -39,9 +41,7 @@ class Background:
         return any(task.get_name() in (CHECKING, BOOKING) for task in self._tasks)
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -268,6 +268,9 @@ class Checking:
         except (StoreUnavailable, BlobsUnavailable):
             self._line.append(wanted)
             await asyncio.sleep(AGAIN_S)
+        except Exception as error:  # whatever is wrong with this one, the others wait behind it
+            log.error("a job to be checked cannot be read", job=wanted.job, exc_info=error)
+            self._give_up(wanted, "damaged")
         else:
             self._submit(audit)
 

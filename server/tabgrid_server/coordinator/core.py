@@ -23,6 +23,7 @@ from .. import metrics, scheduler
 from ..api.schemas.grid import Minute
 from ..blobs import Uploads
 from ..errors import Draining, NoNode, NoReference, QueueFull, TooManyJobs, UnknownModel
+from ..lasting import kept
 from ..settings import Settings
 from ..store import NewJob, Store, StoreUnavailable
 from ..store import jobs as stored_jobs
@@ -87,9 +88,12 @@ class Coordinator:
         await self.auditing.recover(time.time())
         for stored in await self.store.read(stored_jobs.unfinished):
             self._recover(stored)
-        for work in (self._dispatch, self.auditing):
-            self.state.background.spawn(work.keep_time())
-        self.state.background.spawn(self.auditing.checking.keep_loading())
+        for name, work in (
+            ("scheduler's clock", self._dispatch.keep_time),
+            ("trust's clock", self.auditing.keep_time),
+            ("loading of checks", self.auditing.checking.keep_loading),
+        ):
+            self.state.background.spawn(kept(name, work))
         log.info("coordinator started", recovered=len(self.jobs))
 
     async def _read_figures(self) -> Figures:
@@ -136,8 +140,10 @@ class Coordinator:
         while self.scheduler.leases and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await self.state.background.booked(deadline)
-        with suppress(StoreUnavailable):  # then the next start takes a little longer
-            await self.auditing.remember(time.time())
+        # Without it the next start takes a little longer.
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(max(0.5, deadline - time.monotonic())):
+                await self.auditing.remember(time.time())
         if not self.stopping.done():
             self.stopping.set_result(None)
         log.info("drained", unfinished=len(self.jobs))

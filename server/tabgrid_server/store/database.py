@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from .errors import Conflict, StoreUnavailable
@@ -32,6 +34,10 @@ SQLITE_READERS = 2
 SQLITE_BUSY_MS = 5_000
 #: Connections to PostgreSQL: the group commit, and everything else beside it.
 POSTGRES_POOL = 8
+#: Seconds that a transaction waits for one of them.
+POSTGRES_WAIT_S = 30.0
+#: Seconds that letting go of them may take: a server that is not there answers no farewell.
+POSTGRES_CLOSE_S = 3.0
 
 
 class Database(Protocol):
@@ -46,17 +52,25 @@ class Database(Protocol):
         nothing of it has been kept, save that a lost connection may hide a commit."""
         ...
 
+    async def migrate(self, upgrade: Query[[], None]) -> None:
+        """``write``, however long it takes."""
+        ...
+
     async def close(self) -> None: ...
 
 
-def open_database(url: str) -> Database:
-    """``sqlite:///path`` or ``postgresql://user@host/name``; drivers are chosen here."""
+def open_database(url: str, within: float | None = None) -> Database:
+    """``sqlite:///path`` or ``postgresql://user@host/name``; drivers are chosen here.
+
+    ``within``: seconds after which a transaction is ``StoreUnavailable``, where a server that
+    does not answer could keep it for ever.
+    """
     parsed = make_url(url)
     backend = parsed.get_backend_name()
     if backend == "sqlite" and parsed.database and parsed.database != ":memory:":
         return SqliteDatabase(Path(parsed.database))
     if backend == "postgresql":
-        return PostgresDatabase(parsed.set(drivername="postgresql+asyncpg"))
+        return PostgresDatabase(parsed.set(drivername="postgresql+asyncpg"), within)
     raise ValueError(
         f"database url {parsed.render_as_string()!r}: use sqlite:///FILE or postgresql://…"
     )
@@ -92,6 +106,9 @@ class SqliteDatabase:
             self._writer, lambda: _transact(self._writing, query, *args, **kwargs)
         )
 
+    async def migrate(self, upgrade: Query[[], None]) -> None:
+        await self.write(upgrade)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._shut)
 
@@ -104,30 +121,46 @@ class SqliteDatabase:
 class PostgresDatabase:
     """A PostgreSQL server, spoken to from the event loop."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, within: float | None = None) -> None:
+        self._within = within
         self._engine = create_async_engine(
-            url, pool_size=POSTGRES_POOL, max_overflow=0, pool_pre_ping=False
+            url,
+            pool_size=POSTGRES_POOL,
+            max_overflow=0,
+            pool_pre_ping=False,
+            pool_timeout=POSTGRES_WAIT_S,
         )
         # The default gives every statement a snapshot of its own.
         self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     async def read(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._transact(self._reading, query, *args, **kwargs)
+        return await self._transact(self._within, self._reading, query, *args, **kwargs)
 
     async def write(self, query: Query[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._transact(self._engine, query, *args, **kwargs)
+        return await self._transact(self._within, self._engine, query, *args, **kwargs)
+
+    async def migrate(self, upgrade: Query[[], None]) -> None:
+        await self._transact(None, self._engine, upgrade)
 
     async def _transact(
-        self, engine: AsyncEngine, query: Query[P, T], *args: P.args, **kwargs: P.kwargs
+        self,
+        within: float | None,
+        engine: AsyncEngine,
+        query: Query[P, T],
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
         try:
-            async with engine.connect() as connection, connection.begin():
+            # A connection on which it is cancelled is dropped, with whatever it was about to do.
+            async with asyncio.timeout(within), engine.connect() as connection, connection.begin():
                 return await connection.run_sync(query, *args, **kwargs)
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, NoConnection, OSError) as error:
             raise translated(error) from error
 
     async def close(self) -> None:
-        await self._engine.dispose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POSTGRES_CLOSE_S):
+                await self._engine.dispose()
 
 
 #: Classes of SQLSTATE that say "not now": connection, resources (disk full, too many
@@ -137,14 +170,14 @@ _NOT_NOW = ("08", "53", "57", "58")
 _RACE = ("40001", "40P01")
 
 
-def translated(error: DBAPIError | OSError) -> Exception:
+def translated(error: DBAPIError | NoConnection | OSError) -> Exception:
     """The driver's error in the store's words; a bug in a query stays what it is."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     sqlstate = str(getattr(cause, "sqlstate", None) or "")
     if isinstance(error, IntegrityError) or sqlstate in _RACE:
         return Conflict(str(cause))
     lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    unavailable = isinstance(error, OperationalError | InterfaceError | OSError)
+    unavailable = isinstance(error, OperationalError | InterfaceError | NoConnection | OSError)
     if lost or unavailable or sqlstate.startswith(_NOT_NOW):
         return StoreUnavailable(f"The database cannot be used now: {cause}")
     return error

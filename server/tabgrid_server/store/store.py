@@ -19,6 +19,11 @@ T = TypeVar("T")
 Args = TypeVarTuple("Args")
 
 
+#: Seconds for a transaction: many times what the longest takes. A database that needs longer is
+#: as good as gone, and whoever waits for it had better hear so.
+WITHIN_S = 60.0
+
+
 class Store:
     """Everything durable. Ordinary queries go through ``read`` and ``write``:
 
@@ -37,9 +42,9 @@ class Store:
     @classmethod
     async def open(cls, url: str) -> Self:
         """Connect, bring the schema up to date, and start the writer."""
-        database = open_database(url)
+        database = open_database(url, WITHIN_S)
         try:
-            await database.write(migrations.upgrade)
+            await database.migrate(migrations.upgrade)
         except BaseException:
             await database.close()
             raise

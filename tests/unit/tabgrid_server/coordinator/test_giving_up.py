@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from solders.keypair import Keypair
+from sqlalchemy import Connection, text
 
 from tabgrid_server.coordinator import checking, giving_up
 from tabgrid_server.store import GivenUp, retention
@@ -75,7 +76,8 @@ async def test_content_that_was_let_go(tmp_path: Path, url: str) -> None:
         soon = time.time() + 1
         await desk.coordinator.store.write(retention.expire, "text", 0.0, soon, 9, soon)
     async with open_desk(tmp_path, url) as desk:
-        await desk.until(lambda: not desk.auditing.checking.waiting)
+        # Not that none waits: while it is read from the store it does not.
+        await desk.until(lambda: not desk.auditing.policy.results[job].pending)
         assert said(await facts(desk, job)) == [("audit", "expired")]
 
 
@@ -231,3 +233,19 @@ def test_what_was_asked_for_before_a_restart_has_the_rest_of_its_time() -> None:
     assert waiting(grid, 980) == [("audit", "job-a", 0, True), ("second", "job-b", 0, False)]
     assert waiting(grid, 1_500) == [("second", "job-b", 510, False), ("audit", "job-a", 0, True)]
     assert {overdue for *_, overdue in waiting(grid, 2_000)} == {True}
+
+
+def _spoil(connection: Connection, job: str) -> None:
+    connection.execute(
+        text("UPDATE jobs SET input = :no WHERE id = :id"), {"no": b"\xc1", "id": job}
+    )
+
+
+async def test_one_that_cannot_be_read_keeps_no_other_waiting(tmp_path: Path, url: str) -> None:
+    async with open_desk(tmp_path, url, newcomers_per_address=9) as desk:
+        spoilt, good = [await answered(desk, RIGHT) for _ in range(2)]
+        await desk.coordinator.store.write(_spoil, spoilt)
+    async with open_desk(tmp_path, url) as desk:
+        await desk.until(lambda: desk.auditing.checking.waiting == 1 and desk.auditing.audits)
+        assert [audit.job for audit in desk.auditing.audits.values()] == [good]
+        assert said(await facts(desk, spoilt)) == [("audit", "damaged")]
