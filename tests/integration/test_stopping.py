@@ -15,7 +15,7 @@ from tabgrid_server import migrations
 from tests.integration.conftest import EchoGrid
 from tests.support.stalling import line_to
 
-#: For failure alone: its drain takes 3 s here, and what hangs then is cut off 5 s later.
+#: For failure alone: its drain takes 3 s here, and what hangs then is cut off 10 s later.
 HANGS_S = 60
 
 

@@ -55,7 +55,7 @@ def serve(
 
     Settings come from a TOML file, then TABGRID_<SECTION>_<FIELD> in the environment, then
     these flags. SIGTERM drains: running jobs end, queued ones are taken up at the next start. It
-    ends within server.drain_s and 5 s more, whatever hangs.
+    ends within server.drain_s and 10 s more, whatever hangs.
     """
     flags = {"host": host, "port": port, "data": data and str(data), "database": database}
     given = {name: value for name, value in flags.items() if value is not None}
@@ -123,7 +123,7 @@ def _with_reference(settings: config.Settings) -> config.Settings:
 
 
 #: After the drain, for all that is still open: requests, background work, the books.
-END_S = 5
+END_S = 10
 
 
 class Server(uvicorn.Server):

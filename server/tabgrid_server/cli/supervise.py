@@ -21,7 +21,7 @@ import msgspec
 #: A ready file appears within milliseconds of a program being ready; looking costs 10 µs.
 LOOK_S: Final = 0.02
 #: Longer than the coordinator's drain and the node's last job; then it is killed.
-STOP_S: Final = 15.0
+STOP_S: Final = 20.0
 #: A log is put aside when it has grown so far, so that a demo left on fills no disk.
 LOG_BYTES: Final = 10 * 1024 * 1024
 
