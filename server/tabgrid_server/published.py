@@ -27,13 +27,12 @@ class Published:
         self._store = store
         self._trees: OrderedDict[int, list[bytes]] = OrderedDict()
 
-    async def newest(self, limit: int, before: int | None = None) -> list[Epoch]:
-        return [epoch_view(e) for e in await self._store.read(stored.page, before, limit)]
-
-    async def waiting(self) -> int:
-        """Receipts that are in no epoch yet."""
-        found = await self._store.read(stored.oldest_pending)
-        return found[0] if found else 0
+    async def newest(self, limit: int, before: int | None = None) -> tuple[list[Epoch], int]:
+        """Epochs, and how many receipts are in none yet."""
+        # In this order: one that comes into an epoch meanwhile is told twice, and not missed.
+        waiting = await self._store.read(stored.oldest_pending)
+        found = await self._store.read(stored.page, before, limit)
+        return [epoch_view(epoch) for epoch in found], waiting[0] if waiting else 0
 
     async def epoch(self, number: int) -> Epoch:
         """Raises ``NotFound``."""

@@ -156,9 +156,10 @@ class GridViews:
         return Transaction(claims[0], on_chain, None, claims)
 
     async def epochs(self, limit: int, before: int | None) -> Epochs:
+        epochs, waiting = await self._published.newest(limit, before)
         return Epochs(
-            epochs=tuple(await self._published.newest(limit, before)),
-            waiting=await self._published.waiting(),
+            epochs=tuple(epochs),
+            waiting=waiting,
             every_s=self._coordinator.settings.chain.epoch_s,
             problem=self._payouts.epochs_problem or None,
         )

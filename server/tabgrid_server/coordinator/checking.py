@@ -169,6 +169,8 @@ class Checking:
         self._wake_clock = wake
         self._size = 0
         self._line: deque[Wanted] = deque()
+        #: Out of the line, and not yet with all that it takes.
+        self._loading: Wanted | None = None
         #: Audits that another kind of device should run, and until when one is waited for.
         self._choosy: deque[tuple[float, str]] = deque()
         self._wake = asyncio.Event()
@@ -176,9 +178,11 @@ class Checking:
     @property
     def waiting(self) -> int:
         """Answers that a reference is to run, on all grids."""
-        return len(self.audits) + len(self._line)
+        return len(self.audits) + len(self._line) + (self._loading is not None)
 
     def waits(self, job: str) -> bool:
+        if self._loading is not None and self._loading.job == job:
+            return True
         running = any(audit.job == job for audit in self.audits.values())
         return running or any(wanted.job == job for wanted in self._line)
 
@@ -257,7 +261,7 @@ class Checking:
                 await self._load_next()
 
     async def _load_next(self) -> None:
-        wanted = self._line.popleft()
+        wanted = self._loading = self._line.popleft()
         try:
             if wanted.job in self._state.jobs:  # it is being booked
                 raise StoreUnavailable("The job has its end not yet.")
@@ -266,6 +270,7 @@ class Checking:
             log.info("a job cannot be run again", job=wanted.job, why=str(gone))
             self._give_up(wanted, gone.why)
         except (StoreUnavailable, BlobsUnavailable):
+            self._loading = None
             self._line.append(wanted)
             await asyncio.sleep(AGAIN_S)
         except Exception as error:  # whatever is wrong with this one, the others wait behind it
@@ -273,6 +278,8 @@ class Checking:
             self._give_up(wanted, "damaged")
         else:
             self._submit(audit)
+        finally:
+            self._loading = None
 
     async def _load(self, wanted: Wanted) -> LiveAudit:
         kept = await self._state.store.read(stored_checks.material, wanted.job)
