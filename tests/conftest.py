@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.grid import Grid
 from tests.support.postgres import Postgres, start_postgres
@@ -19,8 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 #: What takes longest starts first, so that no worker is left alone with it at the end.
 ORDER = ("export", "browser", "integration", "chain", "bench", "properties", "unit")
 
+#: How long an example takes is the machine's affair, and says nothing of what is tested.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("untimed", UNTIMED)
+settings.load_profile("untimed")
 #: For `tabgrid bench chaos`, which has the time.
-settings.register_profile("long", max_examples=2_000, deadline=None)
+settings.register_profile("long", UNTIMED, max_examples=2_000)
 
 
 def _kind(item: pytest.Item) -> str:

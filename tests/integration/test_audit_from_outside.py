@@ -28,7 +28,7 @@ from tabgrid_server.proofs.corrections import Head
 from tests.integration.conftest import EchoGrid
 from tests.support.outside import Told, audit, fresh, tampering
 from tests.support.programs import Programs, free_port
-from tests.support.proving import Proving
+from tests.support.proving import PATIENCE_S, Proving
 
 #: A grid is started, earns and is audited, all in processes of their own.
 pytestmark = pytest.mark.timeout(400)
@@ -137,7 +137,8 @@ async def test_an_rpc_that_is_another_chain_proves_nothing(
     where = ("--rpc", f"http://127.0.0.1:{port}", "--grid", proving.grid.url, "--json")
     command = (sys.executable, "-m", "tabgrid_server", "audit", *where)
     run = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    told = Told(await run.wait(), (await run.communicate())[0])
+    output, _ = await run.communicate()
+    told = Told(run.returncode or 0, output)
     assert told.code == 1
     assert "the statement is about this chain" in told.broken
 
@@ -183,7 +184,7 @@ async def test_a_double_payment_is_found(proving: Proving) -> None:
         blockhash = Hash.from_string((await rpc.blockhash()).hash)
         message = MessageV0.try_compile(hot.pubkey(), steps, [], blockhash)
         txid = await rpc.send(bytes(VersionedTransaction(message, [hot])))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while await rpc.landed(txid) is None:
                 await asyncio.sleep(0.1)
     told = await fresh(proving)
@@ -201,7 +202,7 @@ async def test_a_fork_of_the_epochs_is_found(proving: Proving) -> None:
         blockhash = (await rpc.blockhash()).hash
         message = memos.message(other, treasury.account, hot.pubkey(), blockhash, 0)
         txid = await rpc.send(bytes(VersionedTransaction(message, [hot])))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while await rpc.landed(txid) is None:
                 await asyncio.sleep(0.1)
     told = await fresh(proving)

@@ -21,14 +21,12 @@ import pytest
 from tabgrid_models import trace as latents
 from tabgrid_server.bench.client import RawNode
 from tabgrid_wire import messages as wire
-from tests.integration.conftest import EchoGrid, assigned
+from tests.integration.conftest import PATIENCE_S, EchoGrid, assigned
 from tests.integration.test_recovery import audit
 from tests.support.paper import LARGE, MODEL, SMALL, draw, image_of, make_library
 from tests.support.s3 import S3
 
 MakeGrid = Callable[..., EchoGrid]
-#: A grid that draws, with leases that outlast any upload on a loaded machine.
-PATIENT: dict[str, Any] = {"model": MODEL, "lease_min_s": 60}
 
 
 def body(public: bool = False, size: dict[str, int] = LARGE, **input: Any) -> dict[str, Any]:
@@ -45,9 +43,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Iterato
     """A grid that draws, shared by the tests of this file; each uses its own key and node."""
     grid = EchoGrid(
         tmp_path_factory.mktemp("pictures"),
-        **PATIENT,
+        model=MODEL,
         library=library,
-        blobs="upload_s = 2",
         scheduling="strikes = 100",
     )
     grid.start()
@@ -152,7 +149,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 async def test_a_large_picture_travels_beside_the_frames(
     make_echo_grid: MakeGrid, library: Path, place: Place
 ) -> None:
-    grid = make_echo_grid(**PATIENT, library=library, **place.options())
+    grid = make_echo_grid(model=MODEL, library=library, **place.options())
     grid.start()
     owner, stranger = await grid.make_key(), await grid.make_key()
     async with asked(grid, owner) as (client, job, answer):
@@ -209,25 +206,33 @@ async def test_a_public_picture_is_anybodys(pictures: EchoGrid, size: dict[str, 
 async def test_a_signed_address_is_for_one_job_and_ends(
     make_echo_grid: MakeGrid, library: Path
 ) -> None:
-    grid = make_echo_grid(**PATIENT, library=library, blobs="link_s = 2")
-    grid.start()
+    grid = make_echo_grid(model=MODEL, library=library)
+    coordinator = grid.start()
     key = await grid.make_key()
     jobs = []
     for _ in range(2):
         async with asked(grid, key) as (client, job, answer):
             await answer.send()
             jobs.append((await client.get(f"/api/jobs/{job}")).json())
-    one, other = (job["image"] for job in jobs)
+    one, other = (each["image"] for each in jobs)
     async with grid.client() as anybody:
         assert (await anybody.get(one)).status_code == 200
         swapped = other.partition("?")[0] + "?" + one.partition("?")[2]
         later = one.replace("expires=", "expires=9")
         for wrong in (swapped, later, one[:-1] + "g", one.partition("&")[0]):
             assert (await anybody.get(wrong)).status_code in (400, 404), wrong
-        async with asyncio.timeout(10):
-            while (await anybody.get(one)).status_code == 200:
+        assert (await anybody.get(one)).status_code == 200, "it has not ended meanwhile"
+    # Those of a grid that gives them a second end soon, and others can be had.
+    coordinator.stop()
+    grid.blobs = "link_s = 1"
+    grid.start()
+    async with grid.client(key) as owner, grid.client() as anybody:
+        short = (await owner.get(f"/api/jobs/{jobs[0]['id']}")).json()["image"]
+        async with asyncio.timeout(PATIENCE_S):
+            while (await anybody.get(short)).status_code == 200:
                 await asyncio.sleep(0.1)
-        assert (await anybody.get(one)).status_code == 404
+        assert (await anybody.get(short)).status_code == 404
+        assert (await anybody.get(one)).status_code == 200, "the picture is there"
 
 
 async def chunked(content: bytes) -> AsyncIterator[bytes]:
@@ -282,7 +287,7 @@ async def test_a_lease_has_one_output_and_what_lay_before_it(pictures: EchoGrid)
         assert receipt["trace_root"] == root.hex()
         # The answer is kept, what lay before it is not.
         kept = pictures.folder / "data" / "blobs"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while list(kept.glob(f"??/{trace.digest}")):
                 await asyncio.sleep(0.2)
         assert list(kept.glob(f"??/{answer.digest}"))
@@ -352,26 +357,43 @@ async def test_an_uploaded_answer_is_checked_like_any_other(pictures: EchoGrid) 
         assert "cannot be read" in await refused(wrong, wrong.result())
 
 
-async def test_who_dawdles_or_leaves_holds_nothing(pictures: EchoGrid) -> None:
-    incoming = pictures.folder / "data" / "blobs" / "incoming"
+async def begun(answer: Answer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """An upload of which only the beginning comes."""
+    path = answer.assign.upload.replace("{digest}", answer.digest)
+    head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(answer.output)}\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", answer.grid.port)
+    writer.write(head.encode() + answer.output[:1000])
+    return reader, writer
+
+
+async def until_incoming(grid: EchoGrid, count: int) -> None:
+    """So many uploads are under way."""
+    incoming = grid.folder / "data" / "blobs" / "incoming"
+    async with asyncio.timeout(PATIENCE_S):
+        while len(await asyncio.to_thread(os.listdir, incoming)) != count:
+            await asyncio.sleep(0.02)
+
+
+async def test_who_leaves_holds_nothing(pictures: EchoGrid) -> None:
     async with asked(pictures, await pictures.make_key()) as (_, _, answer):
-        path = answer.assign.upload.replace("{digest}", answer.digest)
-        head = f"PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(answer.output)}\r\n\r\n"
-        slow_reader, slow = await asyncio.open_connection("127.0.0.1", pictures.port)
-        slow.write(head.encode() + answer.output[:1000])
-        _, gone = await asyncio.open_connection("127.0.0.1", pictures.port)
-        gone.write(head.encode() + answer.output[:1000])
-        await gone.drain()
-        async with asyncio.timeout(10):
-            while len(await asyncio.to_thread(os.listdir, incoming)) < 2:
-                await asyncio.sleep(0.02)
+        _, first = await begun(answer)
+        _, second = await begun(answer)
+        await until_incoming(pictures, 2)
         assert (await answer.upload()).status_code == 503, "two at once are what a lease may have"
-        gone.close()
-        assert b"408" in await asyncio.wait_for(slow_reader.readline(), 10)
-        slow.close()
-        assert await asyncio.to_thread(os.listdir, incoming) == []
-    async with asked(pictures, await pictures.make_key()) as (_, _, other):
-        await other.send()
+        first.close()
+        second.close()
+        await until_incoming(pictures, 0)
+        await answer.send()
+
+
+async def test_who_dawdles_holds_nothing(make_echo_grid: MakeGrid, library: Path) -> None:
+    grid = make_echo_grid(model=MODEL, library=library, blobs="upload_s = 1")
+    grid.start()
+    async with asked(grid, await grid.make_key()) as (_, _, answer):
+        reader, writer = await begun(answer)
+        assert b"408" in await asyncio.wait_for(reader.readline(), PATIENCE_S)
+        writer.close()
+        await until_incoming(grid, 0)
 
 
 #: Both engines and both places once: what is slow here is to wait for the sweep.
@@ -386,7 +408,7 @@ BOTH = pytest.mark.parametrize(
 async def test_killed_between_upload_and_result_no_job_is_lost_and_no_orphan_stays(
     make_echo_grid: MakeGrid, library: Path, place: Place
 ) -> None:
-    grid = make_echo_grid(**PATIENT, library=library, **place.options(orphan_s=2))
+    grid = make_echo_grid(model=MODEL, library=library, **place.options(orphan_s=2))
     coordinator = grid.start()
     key = await grid.make_key()
     async with asked(grid, key) as (_, job, lost):
@@ -401,7 +423,7 @@ async def test_killed_between_upload_and_result_no_job_is_lost_and_no_orphan_sta
         answer = Answer(grid, node, assign, draw(library, assign))
         assert (await lost.upload()).status_code == 410, "its lease died with the coordinator"
         await answer.send()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while await asyncio.to_thread(place.blobs, grid) != [answer.digest]:
                 await asyncio.sleep(0.2)
         assert (await client.get(f"/api/jobs/{job}/image.png")).status_code == 200
@@ -412,14 +434,18 @@ async def test_killed_between_upload_and_result_no_job_is_lost_and_no_orphan_sta
 async def test_content_ends_by_the_grids_rule_and_the_books_stay(
     make_echo_grid: MakeGrid, library: Path, place: Place
 ) -> None:
-    grid = make_echo_grid(**PATIENT, library=library, keep_s=2, **place.options())
-    grid.start()
+    grid = make_echo_grid(model=MODEL, library=library, **place.options())
+    coordinator = grid.start()
     key = await grid.make_key()
     async with asked(grid, key) as (client, job, answer):
         await answer.send()
         path = f"/api/jobs/{job}"
         done = (await client.get(path)).json()
         assert (await client.get(done["image"])).status_code == 200
+    coordinator.stop()
+    grid.keep_s = 2
+    grid.start()
+    async with grid.client(key) as client:
         expired = await grid.wait_for(path, lambda seen: seen["expired_at"] is not None)
         assert expired["expired_at"] - expired["finished_at"] >= 2
         own = (await client.get(path)).json()
@@ -429,7 +455,7 @@ async def test_content_ends_by_the_grids_rule_and_the_books_stay(
         page = await client.get(f"/explorer/jobs/{job}")
         assert "no longer kept" in page.text
         assert (await client.get(f"/api/receipts/{job}")).json()["result_hash"] == answer.digest
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while await asyncio.to_thread(place.blobs, grid):
                 await asyncio.sleep(0.2)
     audit(grid)
@@ -439,7 +465,7 @@ async def test_a_full_disk_refuses_uploads_until_there_is_room(
     make_echo_grid: MakeGrid, library: Path
 ) -> None:
     """A limit on the size of files is as good as a full disk: writes fail with an error."""
-    grid = make_echo_grid(**PATIENT, library=library)
+    grid = make_echo_grid(model=MODEL, library=library)
     coordinator = grid.start()
     async with asked(grid, await grid.make_key()) as (client, job, answer):
         resource.prlimit(coordinator.pid, resource.RLIMIT_FSIZE, (65536, resource.RLIM_INFINITY))

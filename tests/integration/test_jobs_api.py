@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tabgrid_wire import messages as wire
-from tests.integration.conftest import EchoGrid, assigned
+from tests.integration.conftest import PATIENCE_S, EchoGrid, assigned
 
 JOB = {"model": "echo", "input": {"text": "hello"}}
 
@@ -39,7 +39,7 @@ async def test_a_job_is_held_done_and_charged_once(echo_grid: EchoGrid) -> None:
 
 async def test_earnings_are_released_by_the_grids_rule(echo_grid: EchoGrid) -> None:
     async with echo_grid.client(await echo_grid.make_key()) as client, echo_grid.node() as node:
-        asked = asyncio.create_task(client.post("/api/jobs", json=JOB, headers=wait(20)))
+        asked = asyncio.create_task(client.post("/api/jobs", json=JOB, headers=wait(60)))
         assign = await assigned(node)
         await node.send(node.result(assign, assign.input))
         assert (await asked).json()["state"] == "done"
@@ -53,7 +53,7 @@ async def test_earnings_are_released_by_the_grids_rule(echo_grid: EchoGrid) -> N
 
 async def test_prefer_wait_answers_with_the_output(echo_grid: EchoGrid) -> None:
     async with echo_grid.client(await echo_grid.make_key()) as client, echo_grid.node() as node:
-        asked = asyncio.create_task(client.post("/api/jobs", json=JOB, headers=wait(20)))
+        asked = asyncio.create_task(client.post("/api/jobs", json=JOB, headers=wait(60)))
         assign = await assigned(node)
         await node.send(node.result(assign, assign.input))
         answer = await asked
@@ -64,7 +64,7 @@ async def test_prefer_wait_answers_with_the_output(echo_grid: EchoGrid) -> None:
 async def test_what_is_in_a_job_is_for_its_owner_only(echo_grid: EchoGrid) -> None:
     owner, stranger = await echo_grid.make_key(), await echo_grid.make_key()
     async with echo_grid.client(owner) as client, echo_grid.node() as node:
-        asked = asyncio.create_task(client.post("/api/jobs", json=JOB, headers=wait(20)))
+        asked = asyncio.create_task(client.post("/api/jobs", json=JOB, headers=wait(60)))
         assign = await assigned(node)
         await node.send(node.result(assign, assign.input))
         path = f"/api/jobs/{(await asked).json()['id']}"
@@ -197,7 +197,7 @@ async def test_the_events_of_the_grid_are_live(echo_grid: EchoGrid) -> None:
         assign = await assigned(node)
         await node.send(node.result(assign, assign.input))
         job = assign.job
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for line in events.aiter_lines():
                 if line.startswith("data:") and job in line and '"done"' in line:
                     return

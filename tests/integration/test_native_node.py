@@ -117,7 +117,7 @@ def test_sigterm_while_a_job_runs_answers_it_first(owner: Owner) -> None:
     texts = [f"{number} " + "long text " * 150 for number in range(16)]
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(embed, owner.grid, key, texts)
-        eventually(lambda: statuses(node)[-1]["state"] == "working")
+        eventually(lambda: any(status["state"] == "working" for status in statuses(node)))
         node.signal(signal.SIGTERM)
         assert node.ended(UNTIL_S) == 0
         answer = asked.result(UNTIL_S)

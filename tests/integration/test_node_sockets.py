@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from tabgrid_server.bench.client import RawNode, hello, sign_in
 from tabgrid_wire import messages as wire
 from tabgrid_wire.errors import CloseCode
-from tests.integration.conftest import EchoGrid, assigned
+from tests.integration.conftest import PATIENCE_S, EchoGrid, assigned
 
 JOB = {"model": "echo", "input": {"text": "hello"}}
 
@@ -30,7 +30,7 @@ async def open_node(grid: EchoGrid, device: str = "test-device") -> RawNode:
 
 async def closed(node: RawNode) -> tuple[int, str]:
     """The close code and reason that the coordinator gives."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await node.socket.wait_closed()
     return node.socket.close_code or 0, node.socket.close_reason or ""
 
@@ -158,8 +158,10 @@ async def test_too_many_frames_a_second_end_the_socket(
     node = await open_node(grid)
     await node.join("bench", device="test-device")
     flood = msgspec.msgpack.encode(wire.Paused("owner"))
-    for _ in range(200):
-        await node.socket.send(flood)
+    # As many as it takes to be faster than that; the socket may end while more is on its way.
+    with suppress(ConnectionClosed):
+        for _ in range(20_000):
+            await node.socket.send(flood)
     assert (await closed(node))[0] == CloseCode.TOO_MANY_FRAMES
 
 
@@ -234,20 +236,25 @@ async def test_nobody_can_answer_for_another(echo_grid: EchoGrid) -> None:
             assert (await asked).json()["wallet"] == worker.wallet
 
 
-async def test_a_node_that_says_nothing_loses_the_job_to_another(echo_grid: EchoGrid) -> None:
+async def test_a_node_that_says_nothing_loses_the_job_to_another(
+    make_echo_grid: Callable[..., EchoGrid],
+) -> None:
+    grid = make_echo_grid(hedge_min_s=1)
+    grid.start()
     async with (
-        echo_grid.client(await echo_grid.make_key()) as client,
-        echo_grid.node("silent") as silent,
+        grid.client(await grid.make_key()) as client,
+        # In this order: who was free first is given the job.
+        grid.node("silent") as silent,
+        grid.node("awake") as awake,
     ):
         asked = asyncio.create_task(client.post("/api/jobs", json=JOB, headers=WAIT))
         assign = await assigned(silent)
-        async with echo_grid.node("awake") as awake:
-            second = await assigned(awake)
-            assert second.job == assign.job
-            await awake.send(awake.result(second, second.input))
-            assert (await asked).json()["wallet"] == awake.wallet
-            cancel = await silent.receive()
-            assert isinstance(cancel, wire.Cancel)
+        second = await assigned(awake)
+        assert second.job == assign.job
+        await awake.send(awake.result(second, second.input))
+        assert (await asked).json()["wallet"] == awake.wallet
+        cancel = await silent.receive()
+        assert isinstance(cancel, wire.Cancel)
 
 
 async def test_a_node_that_vanishes_loses_the_job_at_once(echo_grid: EchoGrid) -> None:
@@ -295,14 +302,14 @@ async def test_failing_nodes_use_up_the_attempts_and_the_money_comes_back(
         assert (await client.get("/api/keys/current")).json()["credit"] == 1_000_000
 
 
-WAIT = {"Prefer": "wait=20"}
+WAIT = {"Prefer": "wait=60"}
 
 
 async def test_a_fast_node_is_not_cut_off_when_a_commit_was_slow(
     make_echo_grid: Callable[..., EchoGrid],
 ) -> None:
     """All that it did meanwhile is settled at once: it reads as fast as it is told."""
-    grid = make_echo_grid(lease_min_s=60)
+    grid = make_echo_grid()
     grid.start()
     async with grid.client(await grid.make_key()) as client, grid.node() as node:
         submitted = await asyncio.gather(*(client.post("/api/jobs", json=JOB) for _ in range(200)))

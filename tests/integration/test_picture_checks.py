@@ -101,6 +101,8 @@ async def play(grid: EchoGrid, references: tuple[Keypair, Keypair]) -> Season:
             season.jobs[name] = job["id"]
             members[-1].node.stop()
             farm.members.clear()
+            # Or the next job would be its own too.
+            await grid.wait_for("/api/nodes", lambda told: not told["nodes"])
         farm.add("reference", "bench", wallet=references[0])
         farm.add("other", "bench", wallet=references[1], device_class="cpu:other")
         await farm.until_ready()

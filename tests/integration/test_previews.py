@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ import pytest
 
 from tabgrid_models import png
 from tabgrid_server.bench.client import RawNode
+from tabgrid_server.coordinator.previews import EVERY_S
 from tabgrid_wire import messages as wire
-from tests.integration.conftest import EchoGrid, assigned
+from tests.integration.conftest import PATIENCE_S, EchoGrid, assigned
 from tests.support.paper import MODEL, SMALL, draw, make_library, preview
 
 
@@ -24,8 +26,7 @@ from tests.support.paper import MODEL, SMALL, draw, make_library, preview
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EchoGrid]:
     library = make_library(tmp_path_factory.mktemp("library"))
     folder = tmp_path_factory.mktemp("pictures")
-    # Nothing here may run out of time: only what is told of a running job is looked at.
-    grid = EchoGrid(folder, model=MODEL, library=library, lease_min_s=60)
+    grid = EchoGrid(folder, model=MODEL, library=library)
     grid.start()
     yield grid
     grid.programs.stop()
@@ -39,13 +40,19 @@ class Follower:
 
     async def next(self) -> tuple[str, Any]:
         name = ""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for line in self._lines:
                 if line.startswith("event:"):
                     name = line[6:].strip()
                 if line.startswith("data:"):
                     return name, json.loads(line[5:])
         raise AssertionError("the events ended")
+
+    async def picture(self) -> bytes:
+        """The next thing that is told, which is one."""
+        name, value = await self.next()
+        assert name == "preview", value
+        return base64.b64decode(value["png"])
 
     async def rest(self) -> list[tuple[str, Any]]:
         """What comes until the job's end."""
@@ -88,14 +95,13 @@ async def test_the_owner_sees_them_and_others_do_not(pictures: EchoGrid) -> None
     owner, stranger = await pictures.make_key(), await pictures.make_key()
     async with followed(pictures, owner, stranger, "", owner=owner) as (node, assign, readers):
         first, second = preview(), preview()
-        await node.send(wire.Chunk(assign.lease, 0, first))
-        await asyncio.sleep(0.3)
-        await node.send(wire.Chunk(assign.lease, 1, second))
-        await asyncio.sleep(0.3)
+        for number, picture in enumerate((first, second)):
+            await node.send(wire.Chunk(assign.lease, number, picture))
+            assert await readers[0].picture() == picture
+            await asyncio.sleep(EVERY_S)
         await finish(pictures, node, assign)
         own, others, nobodys = [await reader.rest() for reader in readers]
-    assert shown(own) == [first, second]
-    assert shown(others) == shown(nobodys) == []
+    assert shown(own) == shown(others) == shown(nobodys) == []
 
 
 async def test_of_a_public_job_everybody_sees_them(pictures: EchoGrid) -> None:
@@ -103,9 +109,9 @@ async def test_of_a_public_job_everybody_sees_them(pictures: EchoGrid) -> None:
     async with followed(pictures, "", owner=key, public=True) as (node, assign, readers):
         picture = preview()
         await node.send(wire.Chunk(assign.lease, 0, picture))
-        await asyncio.sleep(0.3)
+        assert await readers[0].picture() == picture
         await finish(pictures, node, assign)
-        assert shown(await readers[0].rest()) == [picture]
+        assert shown(await readers[0].rest()) == []
 
 
 async def test_a_job_that_shows_nothing_shows_nothing(pictures: EchoGrid) -> None:
@@ -123,7 +129,11 @@ async def test_what_is_no_small_picture_is_not_passed_on(pictures: EchoGrid) -> 
     async with followed(pictures, key, owner=key) as (node, assign, readers):
         for number, data in enumerate((b"", os.urandom(1000), preview()[:-1], bomb)):
             await node.send(wire.Chunk(assign.lease, number, data))
-            await asyncio.sleep(0.15)
+            await node.send(wire.Progress(assign.lease, number + 1, 9, "steps"))
+            # What comes after it is told, and it is not.
+            name, told = await readers[0].next()
+            assert (name, told["progress"]["done"]) == ("job", number + 1)
+            await asyncio.sleep(EVERY_S)
         good = preview()
         await node.send(wire.Chunk(assign.lease, 9, good))
         await finish(pictures, node, assign)
@@ -133,10 +143,12 @@ async def test_what_is_no_small_picture_is_not_passed_on(pictures: EchoGrid) -> 
 async def test_a_flood_is_thinned_out(pictures: EchoGrid) -> None:
     key = await pictures.make_key()
     async with followed(pictures, key, owner=key) as (node, assign, readers):
+        began = time.monotonic()
         for number in range(300):
             await node.send(wire.Chunk(assign.lease, number, preview()))
         await finish(pictures, node, assign)
-        assert 1 <= len(shown(await readers[0].rest())) <= 30
+        told = shown(await readers[0].rest())
+        assert 1 <= len(told) <= 1 + (time.monotonic() - began) / EVERY_S
 
 
 async def test_only_who_has_the_job_shows_how_far_it_is(pictures: EchoGrid) -> None:

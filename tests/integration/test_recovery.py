@@ -43,7 +43,7 @@ def audit(grid: EchoGrid) -> None:
     command = [sys.executable, "-m", "tabgrid_server", "audit", "--local"]
     command += ["--data", str(grid.folder / "data")]
     command += ["--database", grid.database] if grid.database else []
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -94,7 +94,7 @@ async def test_killed_while_200_jobs_run_all_end_and_each_is_charged_once(
 async def test_sigterm_lets_running_jobs_end_and_keeps_queued_ones(
     make_echo_grid: Callable[..., EchoGrid],
 ) -> None:
-    grid = make_echo_grid()
+    grid = make_echo_grid(drain_s=60)
     coordinator = grid.start()
     key = await grid.make_key()
     async with grid.client(key) as client, grid.node("worker") as node:
@@ -154,7 +154,7 @@ async def test_what_was_answered_is_on_disk(make_echo_grid: Callable[..., EchoGr
     coordinator = grid.start()
     async with grid.client(await grid.make_key()) as client, grid.node() as node:
         working = asyncio.create_task(work(node, []))
-        answer: Any = await client.post("/api/jobs", json=JOB, headers={"Prefer": "wait=20"})
+        answer: Any = await client.post("/api/jobs", json=JOB, headers={"Prefer": "wait=60"})
         os.kill(coordinator.pid, signal.SIGKILL)
         await working
     with sqlite3.connect(grid.folder / "data" / "tabgrid.db") as database:

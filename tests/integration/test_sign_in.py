@@ -137,6 +137,10 @@ async def test_too_many_attempts_are_slowed_down(make_echo_grid: Callable[..., E
             "worker_key": str(Keypair().pubkey()),
             "device_id": DEVICE,
         }
-        answer = await client.post("/api/auth/challenge", json=asked)
+        # One more is allowed every twelve seconds: on a slow machine it is not the very next.
+        for _ in range(10):
+            answer = await client.post("/api/auth/challenge", json=asked)
+            if answer.status_code != 200:
+                break
         assert answer.status_code == 429
         assert int(answer.headers["retry-after"]) >= 1

@@ -15,7 +15,7 @@ from solders.keypair import Keypair
 from tabgrid_server.bench.client import RawNode, sign_in
 from tabgrid_server.cli.trust import trust
 from tabgrid_wire import messages as wire
-from tests.integration.conftest import EchoGrid
+from tests.integration.conftest import PATIENCE_S, EchoGrid
 from tests.integration.test_audits import RIGHT, WRONG, Audited
 
 TRUST = "[trust]\nother_kind_s = 0\nnewcomers_per_address = 99\n"
@@ -61,10 +61,12 @@ class Standing:
 
 async def until(node: RawNode, kind: type[Any], **fields: Any) -> Any:
     """The next message like that; others are passed over."""
-    while True:
-        message = await node.receive()
-        if isinstance(message, kind) and all(getattr(message, k) == v for k, v in fields.items()):
-            return message
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            message = await node.receive()
+            alike = (getattr(message, name) == value for name, value in fields.items())
+            if isinstance(message, kind) and all(alike):
+                return message
 
 
 async def answer(node: RawNode, output: bytes) -> str:

@@ -140,7 +140,7 @@ async def test_over_http_a_key_reads_its_own_and_anybody_a_wallets(echo_grid: Ec
     job = {"model": "echo", "input": {"text": "hello"}}
     async with echo_grid.client(mine) as client, echo_grid.node() as node:
         asked = asyncio.create_task(
-            client.post("/api/jobs", json=job, headers={"Prefer": "wait=20"})
+            client.post("/api/jobs", json=job, headers={"Prefer": "wait=60"})
         )
         assign = await assigned(node)
         await node.send(node.result(assign, assign.input))

@@ -10,6 +10,7 @@ import pytest
 
 from tabgrid_server.store import jobs
 from tests.support.books import add_owner, opened
+from tests.support.killed import until_at_rest
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 4
@@ -45,6 +46,7 @@ async def test_killed_again_and_again_it_keeps_what_it_acknowledged(url: str) ->
         acknowledged |= run_and_kill(url, kill * 1_000_000, 150 + 61 * kill)
     # ``opened`` audits the books.
     async with opened(url) as store:
+        await until_at_rest(store)
         kept = {job.id: job.state for job in await store.read(jobs.page, 1_000_000)}
         unfinished = {job.id for job in await store.read(jobs.unfinished)}
     assert set(acknowledged) <= set(kept)

@@ -15,6 +15,7 @@ from tabgrid_server.store import corrections as stored_corrections
 from tabgrid_server.store import trust as stored
 from tabgrid_server.trust import memory
 from tests.support.books import add_owner, opened
+from tests.support.killed import until_at_rest
 from tests.support.trusted_life import Life
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,7 @@ async def test_killed_between_events_it_forgets_none_and_books_none_twice(url: s
         acknowledged = max(acknowledged, run_and_kill(url, 60 + 37 * kill))
         # ``opened`` audits the books.
         async with opened(url) as store:
+            await until_at_rest(store)
             life = await Life.begin(store, SEED)
             assert life.last >= acknowledged
             await life.validate()

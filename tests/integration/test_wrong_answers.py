@@ -19,7 +19,7 @@ from solders.keypair import Keypair
 
 from tabgrid_server.bench.client import RawNode
 from tabgrid_wire import messages as wire
-from tests.integration.conftest import EchoGrid, assigned
+from tests.integration.conftest import PATIENCE_S, EchoGrid, assigned
 from tests.integration.test_audits import DIMS, MODEL, RIGHT, WRONG, Audited, answer
 from tests.support.books import opened
 
@@ -65,14 +65,14 @@ async def money(client: httpx.AsyncClient) -> int:
 
 async def job_of(client: httpx.AsyncClient, job: str, until: Callable[[Any], bool]) -> Any:
     """As its owner sees it, once it is as wanted."""
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(PATIENCE_S):
         while not until(found := (await client.get(f"/api/jobs/{job}")).json()):
             await asyncio.sleep(0.1)
     return found
 
 
 async def wallet_of(grid: EchoGrid, node: RawNode, until: Callable[[Any], bool]) -> Any:
-    return await grid.wait_for(f"/api/wallets/{node.wallet}", until, 40)
+    return await grid.wait_for(f"/api/wallets/{node.wallet}", until)
 
 
 async def judge(auditor: RawNode, job: str, times: int = 1) -> None:
@@ -159,7 +159,7 @@ async def test_whoever_follows_the_grid_sees_it(make_echo_grid: Callable[..., Ec
         job = await judged.job(client)
         await answer(volunteer, WRONG)
         await judge(auditor, job, 2)
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(PATIENCE_S):
             async for line in events.aiter_lines():
                 if '"correction":{"reason"' in line:
                     assert job in line
@@ -276,7 +276,7 @@ async def test_one_wrong_answer_has_the_earlier_ones_looked_at_again_and_three_e
                 await answer(volunteer, output)
             for job in jobs:
                 await judged.receipt(job)
-            async with asyncio.timeout(40):
+            async with asyncio.timeout(PATIENCE_S):
                 while await judged.metric("tabgrid_audits_total") < 3:
                     await asyncio.sleep(0.2)
         judged.restart(appeal_s=3, **HOLD)

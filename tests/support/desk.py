@@ -149,16 +149,24 @@ async def open_desk(
     places: int = 1,
     release_s: int = 0,
     model: str = MODEL,
+    hedge_min_s: int = 300,
     **figures: int,
 ) -> AsyncIterator[Desk]:
-    """On leaving it is cut off, not closed: what was on its way to the store may be lost."""
+    """On leaving it is cut off, not closed: what was on its way to the store may be lost.
+
+    ``hedge_min_s``: however long a test takes, nobody else is given a job that somebody has."""
     grid = GridSettings(
         title="t", description="d", models=(model,), price_per_unit=100, release_s=release_s
     )
     references = (str(REFERENCE.pubkey()),)
     settings = Settings(
         server=Server(data=str(folder), database=url),
-        scheduling=Scheduling(reference_wallets=references, audit_places=places, lease_min_s=300),
+        scheduling=Scheduling(
+            reference_wallets=references,
+            audit_places=places,
+            lease_min_s=300,
+            hedge_min_s=hedge_min_s,
+        ),
         trust=Trust(**figures),
         grids={"text": grid},
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,6 +83,16 @@ class Grid:
         node = self.programs.tabgrid(name, "node", *wallet, "--url", self.url, *chosen)
         self.nodes.append(node)
         return node
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Its first node takes jobs and answers none."""
+        node = self.nodes[0]
+        node.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            node.signal(signal.SIGCONT)
 
     def client(self, **options: Any) -> httpx.Client:
         """HTTP to the coordinator; no proxy of the machine stands between."""

@@ -67,7 +67,7 @@ class Proving:
         ):
             for _ in range(jobs):
                 asked = asyncio.create_task(
-                    client.post("/api/jobs", json=JOB, headers={"Prefer": "wait=20"})
+                    client.post("/api/jobs", json=JOB, headers={"Prefer": "wait=60"})
                 )
                 assign = await assigned(node)
                 await node.send(node.result(assign, assign.input))

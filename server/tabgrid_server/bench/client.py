@@ -22,10 +22,13 @@ from tabgrid_wire import messages as wire
 from tabgrid_wire.commitment import output_digest, result_message
 from tabgrid_wire.protocol import Connection
 
+#: A grid that is as busy as a bench can make it lets a node in for all that.
+OPEN_S = 60
+
 
 async def sign_in(url: str, wallet: Keypair, worker: Keypair | str, device: str) -> str:
     """Sign in with ``wallet``, binding ``worker`` (its public key will do); the session's token."""
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=OPEN_S) as client:
         asked = {
             "address": str(wallet.pubkey()),
             "worker_key": worker if isinstance(worker, str) else str(worker.pubkey()),
@@ -70,6 +73,7 @@ class RawNode:
             additional_headers={"Authorization": f"Bearer {token}", **headers},
             compression=None,
             max_size=wire.MAX_FRAME + 1024,
+            open_timeout=OPEN_S,
         )
         return cls(url, socket, str(wallet.pubkey()), worker)
 
@@ -114,7 +118,7 @@ _VARIANTS: dict[str, wire.LoadedModel] = {}
 async def first_variant(url: str, digest: str) -> wire.LoadedModel:
     """What a node says that holds the model's first variant, and is fast."""
     if digest not in _VARIANTS:
-        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        async with httpx.AsyncClient(base_url=url, timeout=OPEN_S) as client:
             manifest = (await client.get(f"/api/models/{digest}")).raise_for_status().json()
         first = manifest["variants"][0]
         _VARIANTS[digest] = wire.LoadedModel(digest, first["id"], first["dtype"], 1e6)

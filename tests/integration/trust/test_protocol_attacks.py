@@ -12,7 +12,7 @@ import pytest
 
 from tabgrid_server.bench.client import RawNode
 from tabgrid_wire import messages as wire
-from tests.integration.conftest import EchoGrid, assigned
+from tests.integration.conftest import PATIENCE_S, EchoGrid, assigned
 from tests.support.bad_nodes import attacks
 
 JOB = {"model": "echo", "input": {"text": "the same question every time"}}
@@ -43,7 +43,7 @@ async def until_done(grid: EchoGrid, job: str) -> str:
 async def refused(node: RawNode, result: wire.Result) -> str:
     """The code of the grid's answer to a result that it must not take."""
     await node.send(result)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not isinstance(answer := await node.receive(), wire.Error):
             assert not isinstance(answer, wire.Settled), "it was paid"
     assert answer.lease == result.lease
@@ -104,7 +104,7 @@ async def test_a_result_said_twice_is_paid_once(echo_grid: EchoGrid) -> None:
         for _ in range(5):
             await parrot.send(result)
         codes = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while len(codes) < 4:
                 message = await parrot.receive()
                 if isinstance(message, wire.Error):

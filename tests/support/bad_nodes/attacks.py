@@ -19,6 +19,9 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from tabgrid_server.bench.client import RawNode, sign_in
 from tabgrid_wire import messages as wire
 
+#: All of them are let in or refused, however busy the machine is.
+OPEN_S = 60
+
 
 def with_commitment_of(other: wire.Result, mine: wire.Result) -> wire.Result:
     """My answer under the nonce and the signature of another one."""
@@ -90,6 +93,7 @@ async def mute_sockets(url: str, token: str, count: int) -> AsyncIterator[list[C
                     subprotocols=[wire.SUBPROTOCOL],  # type: ignore[list-item]
                     additional_headers={"Authorization": f"Bearer {token}"},
                     compression=None,
+                    open_timeout=OPEN_S,
                 )
             )
 

@@ -26,8 +26,8 @@ from .cheats import Cheat
 from .liar import Liar
 from .workshop import Workshop
 
-#: Loading on a loaded machine.
-READY_S = 90.0
+#: Far longer than twenty nodes need on a loaded machine.
+READY_S = 240.0
 
 Once = Callable[[object, Callable[[], Awaitable[NativeRuntime]]], Awaitable[NativeRuntime]]
 

@@ -139,8 +139,8 @@ class TrustGrid:
                 await asyncio.sleep(0.1)
                 await self.until_references_are_idle()
 
-    async def until_references_are_idle(self) -> None:
-        async with self.client() as client:
+    async def until_references_are_idle(self, within_s: float = 300) -> None:
+        async with self.client() as client, asyncio.timeout(within_s):
             while (await client.get("/api/grids/text/health")).json()["waiting"]:
                 await asyncio.sleep(0.05)
 

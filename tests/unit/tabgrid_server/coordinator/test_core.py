@@ -18,7 +18,7 @@ async def test_it_stops_at_once_whatever_has_just_woken_its_clock(
     """In any turn of the loop after it: a wake-up must not stand in for the end."""
     url = f"sqlite:///{tmp_path / 'books.db'}"
     await open_account(url)
-    async with open_desk(tmp_path, url) as desk:
+    async with open_desk(tmp_path, url, hedge_min_s=3) as desk:
         slow = desk.node(Keypair(), units_per_second=0.01)
         await desk.job()
         await desk.quiet()
