@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import uvloop
 from msgspec.structs import replace
 from solders.keypair import Keypair
 
@@ -84,6 +85,18 @@ async def test_whatever_else_it_does_is_one_error(program: Program, what: str) -
     assert "try again" in str(failed.value), "people are not told more"
 
 
+def test_one_that_has_ended_before_it_is_asked_is_one_error_too(program: Program) -> None:
+    """In the coordinator's own loop, where a pipe whose reader is gone refuses what is written."""
+    signer = CommandSigner(program.address, ("true",), 60)
+
+    async def ask() -> list[object]:
+        asked = (signer.sign(b"message") for _ in range(50))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    told = uvloop.run(ask())
+    assert [each for each in told if not isinstance(each, SignerUnavailable)] == []
+
+
 async def test_one_that_hangs_is_ended_with_all_that_it_started(program: Program) -> None:
     note = program.file.with_name("still there")
     program.does(
@@ -103,13 +116,13 @@ async def test_one_that_hangs_is_ended_with_all_that_it_started(program: Program
 #: It leaves something behind in a session of its own, which holds its output open.
 LEAVES_ONE = """
 import subprocess
-subprocess.Popen(["sleep", "20"], start_new_session=True)
+subprocess.Popen(["sleep", "60"], start_new_session=True)
 """
 
 
 async def test_what_it_leaves_behind_does_not_hold_a_payment_up(program: Program) -> None:
     program.does(LEAVES_ONE)
-    async with asyncio.timeout(15):  # until the one left behind ends, if we waited for it
+    async with asyncio.timeout(50):  # until the one left behind ends, if we waited for it
         with pytest.raises(SignerUnavailable) as failed:
             await program.signer(timeout=2).sign(b"message")
     assert "did not answer within 2 s" in failed.value.why

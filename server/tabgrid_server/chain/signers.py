@@ -148,7 +148,10 @@ class CommandSigner:
         self, transport: asyncio.SubprocessTransport, program: _Program, message: bytes
     ) -> bytes:
         stdin = cast(asyncio.WriteTransport, transport.get_pipe_transport(STDIN))
-        stdin.write(message)  # one that does not read says so by its exit status
+        # One that does not read says so by its exit status. Where it has closed the pipe by now,
+        # asyncio's loop says nothing, and uvloop that the pipe is closed.
+        with suppress(RuntimeError):
+            stdin.write(message)
         stdin.close()
         await program.told.wait()
         if len(program.said) > ANSWER:
