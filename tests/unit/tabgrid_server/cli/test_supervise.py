@@ -26,7 +26,7 @@ sys.stdin.read()
 """
 
 
-def program(folder: Path, name: str, script: str, ready_s: float = 30.0) -> Program:
+def program(folder: Path, name: str, script: str, ready_s: float = 90.0) -> Program:
     ready = folder / f"{name}.json"
     command = (sys.executable, "-c", script, str(ready))
     return Program(name, command, ready, folder / f"{name}.log", ready_s)
@@ -82,7 +82,7 @@ async def test_killed_program_is_started_again(tmp_path: Path) -> None:
     first = (await child.ready())["pid"]
     watching = asyncio.create_task(supervisor.watch())
     os.kill(first, signal.SIGKILL)
-    await asyncio.wait_for(until(lambda: len(said) == 2), 30)
+    await asyncio.wait_for(until(lambda: len(said) == 2), 90)
     assert said == ["one ended (signal SIGKILL); starting it again.", "one is back."]
     second = json.loads(child.program.ready_file.read_text())["pid"]
     assert second != first
@@ -96,7 +96,7 @@ async def test_program_that_keeps_ending_is_given_up(tmp_path: Path) -> None:
     supervisor = Supervisor(said.append)
     await supervisor.start(program(tmp_path, "one", "raise SystemExit('broken')"))
     with pytest.raises(ExceptionGroup) as caught:
-        await asyncio.wait_for(supervisor.watch(), 60)
+        await asyncio.wait_for(supervisor.watch(), 120)
     assert "one keeps ending: broken" in str(caught.value.exceptions[0])
     assert sum("starting it again" in line for line in said) == Restarts().limit
 
@@ -119,11 +119,11 @@ asyncio.run(main())
         sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    child = int(await asyncio.wait_for(process.stdout.readline(), 30))
+    child = int(await asyncio.wait_for(process.stdout.readline(), 90))
     assert alive(child)
     process.kill()
     await process.wait()
-    await asyncio.wait_for(until(lambda: not alive(child)), 30)
+    await asyncio.wait_for(until(lambda: not alive(child)), 90)
 
 
 def test_restarts_are_bounded_within_a_window() -> None:
