@@ -14,7 +14,7 @@ import structlog
 from .blobs import BlobsUnavailable
 from .coordinator.orders import Orders
 from .services import Services
-from .store import Conflict, StoreUnavailable, retention, tallies
+from .store import Conflict, StoreUnavailable, idempotency, retention, tallies
 from .store import ledger as stored_ledger
 from .store import sessions as stored_sessions
 
@@ -31,6 +31,7 @@ EXPIRE_S = 5.0
 EXPIRE_BATCH = 200
 BLOB_BATCH = 100
 UNPAID_BATCH = 500
+NAMES_BATCH = 500
 #: Receipts counted at a time: about a megabyte, and some milliseconds of the one writer.
 TALLY_BATCH = 1_000
 #: Charts by the hour show two days; the rest is a margin for who changes that.
@@ -70,8 +71,10 @@ class House:
         if now - self._purged > PURGE_S:
             await self._store.write(stored_sessions.purge, now)
             await self._store.write(tallies.forget, now - HOURS_KEPT_S)
-            if not await self._forget_unpaid(now):
+            more = [await self._forget_unpaid(now), await self._forget_names(now)]
+            if not any(more):
                 self._purged = now
+            busy = busy or any(more)
         if now - self._expired > EXPIRE_S:
             pieces = [await self._expire(grid, now) for grid in self._made.settings.grids]
             pieces.append(await self._made.coordinator.uploads.sweep(BLOB_BATCH) >= BLOB_BATCH)
@@ -87,6 +90,11 @@ class House:
             with suppress(Conflict):  # one is being paid right now: all stay until the next turn
                 await self._store.write(retention.forget_unpaid, ids)
         return len(ids) >= UNPAID_BATCH
+
+    async def _forget_names(self, now: float) -> bool:
+        """What requests were called: more of them than deposits, at most one for each job."""
+        before = now - idempotency.KEPT_S
+        return await self._store.write(idempotency.forget, before, NAMES_BATCH) >= NAMES_BATCH
 
     async def _release(self, now: float) -> bool:
         released = await self._store.write(stored_ledger.release_due, now, RELEASE_BATCH)

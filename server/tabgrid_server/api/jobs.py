@@ -13,13 +13,16 @@ from sse_starlette import EventSourceResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..coordinator import previews
+from ..coordinator import Caller, previews
 from ..coordinator.live import LiveJob
 from ..errors import GridError, NoSuchJob, NotFound
 from ..services import Services, services
+from ..store import Idempotency, Repeated
+from ..store import idempotency as stored_names
 from ..store import jobs as stored_jobs
 from ..store.records import Job as StoredJob
 from . import content
+from .idempotency import REPLAYED, idempotency_of, same_or_refused
 from .operations import Operation, operation
 from .schemas.base import Address
 from .schemas.base import Request as Body
@@ -45,35 +48,73 @@ class JobsQuery(Body, frozen=True):
     "POST",
     "/api/jobs",
     tag="Jobs",
-    summary="Submit a job; with `Prefer: wait=SECONDS` the answer waits for its end (200)",
+    summary="Submit a job; with `Prefer: wait=SECONDS` the answer waits for its end (200). Sent "
+    "again with the same `Idempotency-Key` it is the same job, charged once",
     body=JobRequest,
     returns=Job,
     status=202,
     also=200,
     auth="key",
-    errors=(402, 404, 429, 503),
+    errors=(402, 404, 422, 429, 500, 503),
+    repeatable=True,
 )
 async def submit_job(request: Request, body: JobRequest) -> Response:
     at = services(request)
     caller = await at.keys.required(request)
-    offer = at.coordinator.offer_of(body.model)
+    name = idempotency_of(request, body)
+    # Before anything that may have changed since: credit, queues, what is offered.
+    if name is not None:
+        named = await at.store.read(stored_names.find, caller.owner, name.key)
+        if named is not None:
+            return await _again(request, same_or_refused(named, name))
+    try:
+        live = await _submitted(request, caller, body, name)
+    except Repeated as repeated:  # by a request that came at the same time
+        assert name is not None
+        return await _again(request, same_or_refused(repeated.named, name))
+    return await _answer(request, live, {})
+
+
+async def _submitted(
+    request: Request, caller: Caller, body: JobRequest, name: Idempotency | None
+) -> LiveJob:
+    coordinator = services(request).coordinator
+    offer = coordinator.offer_of(body.model)
     priced = await offer.price_in_time(offer.convert(body.input))
-    seconds = _wait(request)
-    live = await at.coordinator.submit(
+    return await coordinator.submit(
         caller,
         offer,
         priced,
         public=body.public,
         show_preview=body.show_preview,
         checked=body.checked,
-        interactive=seconds > 0,
+        interactive=_wait(request) > 0,
+        idempotency=name,
     )
-    location = {"Location": f"/api/jobs/{live.id}"}
+
+
+async def _answer(request: Request, live: LiveJob, headers: dict[str, str]) -> Response:
+    """At once, or at its end, as ``Prefer`` says."""
+    seconds = _wait(request)
     if seconds:
         await asyncio.wait({live.ended}, timeout=seconds)
     status = 200 if live.ended.done() else 202
-    answer = _encode(_live_job(at, live))
-    return Response(answer, status, location, media_type="application/json")
+    return _response(_live_job(services(request), live), status, headers)
+
+
+async def _again(request: Request, id: str) -> Response:
+    """The job that this request is already, as far as it is by now."""
+    at = services(request)
+    live = await at.coordinator.again(id)
+    if live is not None:
+        return await _answer(request, live, REPLAYED)
+    job = await _whole(at, *await _found(at, id))
+    return _response(job, 200 if job.state in _ENDED else 202, REPLAYED)
+
+
+def _response(job: Job, status: int, headers: dict[str, str]) -> Response:
+    location = {"Location": f"/api/jobs/{job.id}"}
+    return Response(_encode(job), status, headers | location, media_type="application/json")
 
 
 def _wait(request: Request) -> int:
@@ -125,6 +166,11 @@ async def get_job(request: Request) -> Job:
     row, stored = await _found(at, request.path_params["job"])
     if not await content.may_read(at, request, stored):
         return _job(row, {})
+    return await _whole(at, row, stored)
+
+
+async def _whole(at: Services, row: JobRow, stored: StoredJob) -> Job:
+    """With what is in it, for who may read that. Raises as ``content.output_of``."""
     input, output = await content.both_of(at, stored)
     image = None if output is None else content.image_path(at, stored)
     rerun = await content.rerun_of(at, stored)

@@ -16,6 +16,7 @@ from tabgrid_models.connectors.embeddings import EmbeddingsInput, EmbeddingsOutp
 
 from ..errors import BadRequest, NotFound
 from ..services import services
+from . import idempotency
 from .operations import Operation, operation
 from .schemas.base import Request as Body
 from .schemas.base import Response as Answer
@@ -91,6 +92,7 @@ _CREATED = 1_761_955_200
 async def create_embedding(request: Request, body: EmbeddingsRequest) -> Response:
     at = services(request)
     caller = await at.keys.required(request)
+    idempotency.refuse(request)
     offer = at.coordinator.offer_of(body.model)
     if offer.manifest.connector != "embeddings":
         raise BadRequest(f"Model {body.model!r} does not make embeddings.", "model")

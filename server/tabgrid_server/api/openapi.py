@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from .. import __version__
+from . import idempotency
 from .operations import Operation
 from .schemas.errors import ErrorBody
 
@@ -67,7 +68,11 @@ def _operation(
         "summary": op.summary,
         "operationId": op.handler.__name__,
         "tags": [op.tag],
-        "parameters": [*_path_parameters(op), *_query_parameters(op, components)],
+        "parameters": [
+            *_path_parameters(op),
+            *_query_parameters(op, components),
+            *_header_parameters(op),
+        ],
         "responses": _responses(op, schemas),
     }
     if op.body is not None:
@@ -99,6 +104,22 @@ def _query_parameters(op: Operation, components: dict[str, Any]) -> list[dict[st
     return [
         {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": s}
         for name, s in schema["properties"].items()
+    ]
+
+
+def _header_parameters(op: Operation) -> list[dict[str, Any]]:
+    if not op.repeatable:
+        return []
+    described = "Your name for this request: sent again with it within a day, it is the same job."
+    schema = {"type": "string", "pattern": idempotency.PATTERN}
+    return [
+        {
+            "name": idempotency.HEADER,
+            "in": "header",
+            "required": False,
+            "description": described,
+            "schema": schema,
+        }
     ]
 
 

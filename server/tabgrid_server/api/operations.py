@@ -50,6 +50,8 @@ class Operation(msgspec.Struct, frozen=True):
     errors: Sequence[int] = ()
     #: The handler reads a body of plain bytes itself.
     upload: bool = False
+    #: It takes an ``Idempotency-Key``.
+    repeatable: bool = False
 
     def route(self) -> Route:
         methods = [self.method]
@@ -91,6 +93,7 @@ def operation(
     also: int | None = None,
     errors: Sequence[int] = (),
     upload: bool = False,
+    repeatable: bool = False,
 ) -> Callable[[Handler], Operation]:
     """Declare the decorated coroutine as an endpoint.
 
@@ -114,6 +117,7 @@ def operation(
             also,
             errors,
             upload,
+            repeatable,
         )
 
     return wrap

@@ -25,7 +25,7 @@ from ..blobs import Uploads
 from ..errors import Draining, NoNode, NoReference, QueueFull, TooManyJobs, UnknownModel
 from ..lasting import kept
 from ..settings import Settings
-from ..store import NewJob, Store, StoreUnavailable
+from ..store import Idempotency, NewJob, Store, StoreUnavailable
 from ..store import jobs as stored_jobs
 from ..store import stats as stored_stats
 from .auditing import Auditing
@@ -61,6 +61,8 @@ class Coordinator:
         self.state = state = State(settings, offers, store, uploads)
         self.nodes, self.jobs = state.nodes, state.jobs
         self.bus, self.followers = state.bus, state.followers
+        #: Ids of jobs of which the store has not said yet whether it keeps them.
+        self._arriving: set[str] = set()
         self.draining = False
         #: Done when whoever still waits for a queued job should be told to come back later.
         self.stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -109,16 +111,19 @@ class Coordinator:
         if offer is None:
             self.state.background.spawn(self._booking.refund_orphan(stored))
             return
-        # The price that was held then; settings may have changed since.
-        price = Price(stored.price, stored.fee)
-        job = LiveJob(
+        self._enter(self._live(stored, offer))
+
+    @staticmethod
+    def _live(stored: NewJob, offer: Offer) -> LiveJob:
+        return LiveJob(
             id=stored.id,
             owner=stored.owner,
             key_id=stored.key_id,
             offer=offer,
             input=offer.input(stored.input),
             input_bytes=stored.input,
-            price=price,
+            # That was held then; settings may have changed since.
+            price=Price(stored.price, stored.fee),
             units=stored.units,
             usage=stored.usage,
             public=stored.public,
@@ -126,7 +131,6 @@ class Coordinator:
             checked=stored.checked,
             submitted_at=stored.submitted_at,
         )
-        self._enter(job)
 
     async def drain(self) -> None:
         """Take nothing new; give running jobs their time; queued ones are durable."""
@@ -169,12 +173,14 @@ class Coordinator:
         show_preview: bool = True,
         checked: bool = False,
         interactive: bool = False,
+        idempotency: Idempotency | None = None,
     ) -> LiveJob:
         """Hold the price, keep the job, queue it. On return it is durable.
 
         ``checked``: nobody sees the answer before a reference agreed with it. ``interactive``:
-        somebody waits for it. Raises ``Draining``, ``QueueFull``, ``TooManyJobs``,
-        ``NoReference``, ``InsufficientFunds``, ``StoreUnavailable``.
+        somebody waits for it. ``idempotency``: what its owner calls it. Raises ``Draining``,
+        ``QueueFull``, ``TooManyJobs``, ``NoReference``, ``InsufficientFunds``, ``Repeated`` (there
+        is a job of this name), ``StoreUnavailable``.
         """
         self._admit(caller)
         if checked and not self.can_check(offer):
@@ -196,14 +202,28 @@ class Coordinator:
         )
         job.interactive = interactive
         self.state.jobs_of[job.owner] += 1
+        self._arriving.add(job.id)
         try:
-            await self.store.submit(self._stored(job))
-        except BaseException:
+            await self.store.submit(self._stored(job, idempotency))
+        finally:
+            self._arriving.discard(job.id)
             self.state.jobs_of[job.owner] -= 1
-            raise
-        self.state.jobs_of[job.owner] -= 1
         self._enter(job)
         return job
+
+    async def again(self, job_id: str) -> LiveJob | None:
+        """A job that is asked for again, by its name; None where it has its end, or its model is
+        gone.
+
+        A store whose connection was cut in the middle of a commit may have kept it while we
+        said that we could not: then nobody works on it before now.
+        """
+        if job_id in self.jobs or job_id in self._arriving:
+            return self.jobs.get(job_id)
+        stored = await self.store.read(stored_jobs.unfinished_one, job_id)
+        if stored is not None and job_id not in self.jobs:
+            self._recover(stored)
+        return self.jobs.get(job_id)
 
     def require_node(self, offer: Offer) -> None:
         """For requests that wait for their answer: refuse at once where none can come."""
@@ -259,7 +279,7 @@ class Coordinator:
         await self._booking.finish(job, Outcome("cancelled", error_code="cancelled", error=reason))
         return True
 
-    def _stored(self, job: LiveJob) -> NewJob:
+    def _stored(self, job: LiveJob, idempotency: Idempotency | None) -> NewJob:
         return NewJob(
             id=job.id,
             owner=job.owner,
@@ -278,6 +298,7 @@ class Coordinator:
             show_preview=job.show_preview,
             checked=job.checked,
             submitted_at=job.submitted_at,
+            idempotency=idempotency,
         )
 
     @staticmethod

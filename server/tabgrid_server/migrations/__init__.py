@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 #: The newest revision under ``versions/``.
-HEAD = "0019"
+HEAD = "0020"
 FOLDER = Path(__file__).parent
 #: Any number that nothing else in the database locks: two servers may start together.
 _LOCK = 7_480_212

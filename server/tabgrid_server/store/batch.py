@@ -16,12 +16,13 @@ from sqlalchemy import Connection, text
 
 from .. import ledger
 from ..ledger import LedgerError
+from . import idempotency
 from .bulk import Bulk, Lookup, Row
 from .carrying import Carrying, Earning
 from .effects import TrustStep
-from .errors import AlreadyFinished, Conflict, NotFound, StoreError
+from .errors import AlreadyFinished, Conflict, NotFound, Repeated, StoreError
 from .ledger import Booking
-from .records import NewJob, Refund, Settlement
+from .records import Named, NewJob, Refund, Settlement
 from .tables import OPEN_STATES, earnings, receipts
 from .trust import Log
 
@@ -105,12 +106,14 @@ class _Batch:
     def __init__(self, connection: Connection, commands: list[Command]) -> None:
         self._connection = connection
         self._jobs = _load(connection, commands)
+        self._named = idempotency.find_all(connection, _names(commands))
         steps = [step for step in map(step_of, commands) if step is not None]
         self._carrying = Carrying(connection, [e for step in steps for e in step.effects])
         self._log = Log(connection) if steps else None
         accounts = _accounts(commands, self._jobs) | self._carrying.accounts()
         self._booking = Booking(connection, accounts)
         self._new: list[Row] = []
+        self._new_names: list[Row] = []
         self._settled: list[Row] = []
         self._refunded: list[Row] = []
         self._earned: list[Row] = []
@@ -137,6 +140,7 @@ class _Batch:
     def write(self) -> None:
         first = self._booking.write()
         _INSERT_JOBS.run(self._connection, self._new)
+        idempotency.INSERT.run(self._connection, self._new_names)
         _SETTLE_JOBS.run(self._connection, self._settled)
         _REFUND_JOBS.run(self._connection, self._refunded)
         _INSERT_RECEIPTS.run(self._connection, [_receipt(s, first + n) for s, n in self._receipts])
@@ -151,9 +155,16 @@ class _Batch:
             if known.owner != job.owner:
                 raise Conflict(f"Another job has the id {job.id}.")
             return  # asked again after an answer was lost
+        named = self._named.get((job.owner, job.idempotency.key)) if job.idempotency else None
+        if named is not None:
+            raise Repeated(named)
         self._booking.add(ledger.hold(job.id, job.owner, job.price, job.token, job.submitted_at))
         self._jobs[job.id] = _Known(job.owner, job.grid, job.token, job.price, "queued")
         self._new.append(_new_row(job))
+        if job.idempotency is not None:
+            key, request = job.idempotency.key, job.idempotency.request
+            self._named[job.owner, key] = Named(job_id=job.id, request=request)
+            self._new_names.append((job.owner, key, request, job.id, job.submitted_at))
 
     def _settle_and_step(self, s: Settlement) -> None:
         fresh = s.trust is not None and self._may_follow(s.trust)
@@ -208,6 +219,12 @@ def _load(connection: Connection, commands: list[Command]) -> dict[str, _Known]:
     ids |= {c.job_id for c in commands if isinstance(c, Settlement | Refund)}
     rows = _LOAD.run(connection, ids)
     return {row[0]: _Known(*row[1:]) for row in rows}
+
+
+def _names(commands: list[Command]) -> set[tuple[str, str]]:
+    return {
+        (c.owner, c.idempotency.key) for c in commands if isinstance(c, NewJob) and c.idempotency
+    }
 
 
 def _accounts(commands: list[Command], known: dict[str, _Known]) -> set[str]:

@@ -4,6 +4,7 @@
     ├── StoreUnavailable   the engine cannot write or read now; nothing was acknowledged
     │   └── OutOfOrder     what comes before it is not kept yet: the same again a moment later
     ├── AlreadyFinished    the job was settled, failed or cancelled before
+    ├── Repeated           the owner has a job of this name already
     ├── NotFound           no such job, key, session
     └── Conflict           another row with this identity says something else
 
@@ -11,6 +12,8 @@
 """
 
 from __future__ import annotations
+
+from .records import Named
 
 
 class StoreError(Exception):
@@ -38,6 +41,14 @@ class AlreadyFinished(StoreError):
         super().__init__(f"Job {job_id} is already {state}.")
         self.job_id = job_id
         self.state = state
+
+
+class Repeated(StoreError):
+    """Its owner sent a request of this name before; ``named`` says what became of it."""
+
+    def __init__(self, named: Named) -> None:
+        super().__init__(f"A request of this name is {named.job_id} already.")
+        self.named = named
 
 
 class NotFound(StoreError):

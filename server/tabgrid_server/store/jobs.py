@@ -23,7 +23,7 @@ _SELECT = (
     .outerjoin(earnings, earnings.c.job_id == jobs.c.id)
     .outerjoin(corrections, (corrections.c.kind == "void") & (corrections.c.ref == jobs.c.id))
 )
-_NEW = [jobs.c[name] for name in NewJob.__struct_fields__]
+_NEW = [jobs.c[name] for name in NewJob.__struct_fields__ if name != "idempotency"]
 #: Spelt as the partial index is, or the database will not use it.
 _OPEN = text("jobs.state IN ('queued', 'running', 'returned')")
 _PICTURES = text(
@@ -84,6 +84,12 @@ def unfinished(connection: Connection) -> list[NewJob]:
     """Jobs acknowledged and not ended, in the order of submission: what a restart resumes."""
     query = select(*_NEW).where(_OPEN).order_by(jobs.c.submitted_at, jobs.c.id)
     return [NewJob(**_decoded(row)) for row in connection.execute(query)]
+
+
+def unfinished_one(connection: Connection, job_id: str) -> NewJob | None:
+    """The same of one job; None where it has its end, or is none."""
+    row = connection.execute(select(*_NEW).where(_OPEN, jobs.c.id == job_id)).one_or_none()
+    return None if row is None else NewJob(**_decoded(row))
 
 
 def _older(query: Select[Any], before: str | None) -> Select[Any]:

@@ -11,6 +11,20 @@ from .record import Record
 JobState = Literal["queued", "running", "returned", "done", "failed", "cancelled"]
 
 
+class Idempotency(Record, frozen=True, kw_only=True):
+    """What its owner calls a request, and the SHA-256 of what it asks for."""
+
+    key: str
+    request: str
+
+
+class Named(Record, frozen=True, kw_only=True):
+    """The job that a request of this name became, and the SHA-256 of what it asked for."""
+
+    job_id: str
+    request: str
+
+
 class NewJob(Record, frozen=True, kw_only=True):
     """A job as accepted. Submitting it holds ``price`` of the owner's credit."""
 
@@ -33,6 +47,8 @@ class NewJob(Record, frozen=True, kw_only=True):
     #: Whether its answer is held until a reference agrees; that is in ``price`` and ``fee``.
     checked: bool = False
     submitted_at: float
+    #: Kept beside the job, for a day; not read again with it.
+    idempotency: Idempotency | None = None
 
 
 class Settlement(Record, frozen=True, kw_only=True):

@@ -89,7 +89,8 @@ class Store:
         """Keep a job and hold its price; on return both are durable.
 
         Submitting the same job again changes nothing. Raises ``InsufficientFunds``,
-        ``Conflict`` (another job has this id), ``StoreUnavailable``.
+        ``Conflict`` (another job has this id), ``Repeated`` (its owner has a job of this name),
+        ``StoreUnavailable``.
         """
         await self._commits.do(job)
 

@@ -14,7 +14,7 @@ from .money import balances, earnings, postings, transfers
 from .payouts import breaker, claim_attempts, claims
 from .proof import epoch_wallets, epochs, receipts
 from .trust import corrections, reruns, strikes, trust_events, trust_orders, trust_snapshots, units
-from .work import OPEN_STATES, blobs, jobs
+from .work import OPEN_STATES, blobs, idempotency_keys, jobs
 
 __all__ = [
     "OPEN_STATES",
@@ -34,6 +34,7 @@ __all__ = [
     "epoch_wallets",
     "epochs",
     "given_up",
+    "idempotency_keys",
     "jobs",
     "metadata",
     "postings",

@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Double,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -86,6 +87,19 @@ jobs = Table(
     partial_index("ix_jobs_output_digest", "output_digest", where="output_digest IS NOT NULL"),
     # Where the last sweep ended, without a write for each job while it is young.
     partial_index("ix_jobs_expired", "grid", "finished_at", where="expired_at IS NOT NULL"),
+)
+
+#: What owners call their requests, so that one sent again is one job.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    # SHA-256 of what was asked for: another request must not have its job for an answer.
+    Column("request", Text, nullable=False),
+    Column("job_id", Text, ForeignKey("jobs.id"), nullable=False),
+    Column("created_at", Double, nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 #: What lies in the blob store. A row is there before its bytes and goes after them.

@@ -97,7 +97,16 @@ export const refundOf = (key: string, id: string): Promise<Claim> => ask(`/api/r
 export const quote = ({ model, input }: Order, signal: AbortSignal): Promise<Quote> =>
   ask("/api/quotes", "", { model, input }, signal);
 
-export const submit = (key: string, order: Order): Promise<Job> => ask("/api/jobs", key, order);
+/** Sent again under the same `name`, within a day, it is the same job and charged once. */
+export async function submit(key: string, order: Order, name: string): Promise<Job> {
+  const init = { method: "POST", body: JSON.stringify(order), headers: { "idempotency-key": name } };
+  const answer = await send("/api/jobs", key, init);
+  return (await answer.json().catch(() => { throw new ApiError(GONE, 0, "offline"); })) as Job;
+}
+
+/** 128 random bits in hex; `crypto.randomUUID` is there on https only. */
+export const newName = (): string =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 export const jobOf = (key: string, id: string): Promise<Job> => ask(`/api/jobs/${id}`, key);
 

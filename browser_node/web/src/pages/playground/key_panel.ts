@@ -8,12 +8,10 @@ import { ApiError, createKey, currentKey } from "./api.js";
 const STORED = "tabgrid.playground.key";
 
 /** In base units. */
-export type Account = Pick<Key, "credit" | "held" | "spent">;
+type Account = Pick<Key, "credit" | "spent">;
 
 export class KeyPanel {
   key = "";
-  /** What the server last said of it; null before that. */
-  account: Account | null = null;
   private readonly error = byId("key-error", HTMLElement);
 
   /** Told whenever there is a key or no longer one. */
@@ -52,7 +50,7 @@ export class KeyPanel {
       store(made.key);
       this.show(true);
       this.keyed();
-      this.tell({ credit: made.credit, held: 0, spent: 0 });
+      this.tell({ credit: made.credit, spent: 0 });
     } catch (error) {
       this.complain(sentence(error));
     } finally {
@@ -61,14 +59,12 @@ export class KeyPanel {
   }
 
   private tell(account: Account): void {
-    this.account = account;
     setText(byId("key-credit", HTMLElement), amount(account.credit, this.token));
     setText(byId("key-spent", HTMLElement), amount(account.spent, this.token));
   }
 
   private forget(): void {
     this.key = "";
-    this.account = null;
     store("");
     this.show();
     this.keyed();
