@@ -71,11 +71,11 @@ RefusalCode = Literal[
     "slow",
 ]
 PauseReason = Literal["owner", "battery", "hidden", "busy", "offline"]
-#: testing: "Test this model anew, then say Ready." probation, proven: it gets jobs. paused: it
-#: gets jobs, its pay waits. convicted, quarantined (with its kind of device), refused: it gets
-#: none.
+#: testing: "Test this model anew, then say Ready." probation, proven: it gets jobs. waiting: it
+#: gets further ones once some of its answers are checked. paused: it gets jobs, its pay waits.
+#: convicted, quarantined (with its kind of device), refused: it gets none.
 StandingState = Literal[
-    "testing", "probation", "proven", "paused", "convicted", "quarantined", "refused"
+    "testing", "probation", "waiting", "proven", "paused", "convicted", "quarantined", "refused"
 ]
 
 

@@ -25,8 +25,8 @@ NEWEST, OLD = wire.SUBPROTOCOLS
 class Standing:
     """A grid with references, and nodes that hear where they stand."""
 
-    def __init__(self, make: Callable[..., EchoGrid]) -> None:
-        self.audited = Audited(make, trust=TRUST)
+    def __init__(self, make: Callable[..., EchoGrid], trust: str = TRUST) -> None:
+        self.audited = Audited(make, trust=trust)
         self.grid = self.audited.grid
 
     @asynccontextmanager

@@ -35,6 +35,7 @@ from tabgrid_server.scheduler import (
     Ticked,
     UnitAllowed,
     UnitBarred,
+    UnitHeld,
     UnitProven,
 )
 
@@ -56,6 +57,7 @@ class Lives(RuleBasedStateMachine):
         self.live: dict[str, str] = {}  # lease -> job, as the nodes believe
         self.open: set[str] = set()  # jobs that we owe an end
         self.barred: set[tuple[str, str]] = set()
+        self.held: set[tuple[str, str]] = set()
         self.audited: dict[str, tuple[str, frozenset[str]]] = {}  # audit -> not by these
 
     def tell(self, event: object) -> None:
@@ -65,6 +67,7 @@ class Lives(RuleBasedStateMachine):
                 node = self.scheduler.nodes[instruction.node]
                 digest = self.scheduler.jobs[instruction.job].digest
                 assert (node.id, digest) not in self.barred, "a barred unit gets a job"
+                assert (node.id, digest) not in self.held, "a unit that is held gets a further job"
                 self.look_at_auditor(instruction)
                 self.live[instruction.lease] = instruction.job
             elif isinstance(instruction, CancelLease):
@@ -86,7 +89,7 @@ class Lives(RuleBasedStateMachine):
                 and other.wallet != wallet
                 and other.dtypes[digest] == dtype
                 for other in self.scheduler.nodes.values()
-                for digest in set(other.dtypes) - other.barred
+                for digest in set(other.dtypes) - other.barred - other.held
                 if digest == self.scheduler.jobs[told.job].digest
             ), "one that computes in its precision could look at it"
 
@@ -107,6 +110,7 @@ class Lives(RuleBasedStateMachine):
         speed=st.floats(0.1, 1000),
         capacity=st.integers(1, 3),
         barred=st.frozensets(st.sampled_from(DIGESTS)),
+        held=st.frozensets(st.sampled_from(DIGESTS)),
         dtype=st.sampled_from(DTYPES),
     )
     def ready(
@@ -116,20 +120,28 @@ class Lives(RuleBasedStateMachine):
         speed: float,
         capacity: int,
         barred: frozenset[str],
+        held: frozenset[str],
         dtype: str,
     ) -> None:
         if node in self.scheduler.nodes and self.scheduler.nodes[node].state != "draining":
-            self.barred -= {(node, digest) for digest in DIGESTS}
-            self.barred |= {(node, digest) for digest in barred}
+            for known, now in ((self.barred, barred), (self.held, held)):
+                known -= {(node, digest) for digest in DIGESTS}
+                known |= {(node, digest) for digest in now}
             speeds = dict.fromkeys(digests, speed)
-            proven, dtypes = frozenset(DIGESTS) - barred, dict.fromkeys(digests, dtype)
-            self.tell(NodeReady(node, speeds, capacity, barred, proven, dtypes))
+            proven, dtypes = frozenset(DIGESTS) - barred - held, dict.fromkeys(digests, dtype)
+            self.tell(NodeReady(node, speeds, capacity, barred, proven, dtypes, held))
 
-    @rule(node=nodes, digest=st.sampled_from(DIGESTS), to=st.integers(0, 2))
+    @rule(node=nodes, digest=st.sampled_from(DIGESTS), to=st.integers(0, 3))
     def judge(self, node: str, digest: str, to: int) -> None:
         if node in self.scheduler.nodes:
             self.barred.discard((node, digest))
-            if to == 0:
+            self.held.discard((node, digest))
+            if to == 3:
+                leases = set(self.scheduler.nodes[node].leases)
+                self.held.add((node, digest))
+                self.tell(UnitHeld(node, digest))
+                assert leases <= set(self.scheduler.nodes[node].leases), "it finishes what it has"
+            elif to == 0:
                 self.barred.add((node, digest))
                 self.tell(UnitBarred(node, digest, "It computes wrong."))
             else:

@@ -36,7 +36,7 @@ from tabgrid_server.trust import (
 from tabgrid_server.trust import instructions as do
 from tabgrid_server.trust.draws import draw
 from tabgrid_server.trust.policy import DAY, HOUR
-from tabgrid_server.trust.state import WORKING
+from tabgrid_server.trust.state import UNPROVEN, WORKING, Unit
 from tests.support.trusted_money import TrustedMoney
 
 UNITS = tuple(UnitKey(wallet, "d" * 64, "fp32", kind) for wallet in ("ann", "bob") for kind in "xy")
@@ -54,6 +54,8 @@ class Lives(RuleBasedStateMachine):
             reaudits=st.integers(0, 3),
             margin=st.sampled_from([1, 10]),
             least_audit=st.sampled_from([50_000, 500_000]),
+            unproven_per_unit=st.sampled_from([1, 3, 20]),
+            unproven_per_wallet=st.sampled_from([2, 60]),
             odds=st.sampled_from([2, 100, 10_000]),
             class_wallets=st.sampled_from([1, 2, 9]),
             class_window_s=st.sampled_from([HOUR, 3 * DAY]),
@@ -72,6 +74,7 @@ class Lives(RuleBasedStateMachine):
         #: When they were filed, and what references said of them.
         self.filed: dict[str, float] = {}
         self.looks: defaultdict[str, list[bool]] = defaultdict(list)
+        self.held: set[UnitKey] = set()
         self.refuted: set[str] = set()
         self.released: set[str] = set()
         self.agreed: set[str] = set()
@@ -95,6 +98,7 @@ class Lives(RuleBasedStateMachine):
         for instruction in out:
             assert str(getattr(instruction, "reason", "a release needs none"))
             self.book(instruction)
+            self.note_held(instruction)
         return out
 
     def book(self, told: do.Instruction) -> None:
@@ -297,6 +301,30 @@ class Lives(RuleBasedStateMachine):
         if snapshot:
             self.kept, self.events = before, []
 
+    def note_held(self, told: do.Instruction) -> None:
+        if isinstance(told, do.HoldUnit):
+            assert told.unit not in self.held, "said twice"
+            self.held.add(told.unit)
+        elif isinstance(told, do.FreeUnit):
+            self.held.remove(told.unit)
+
+    def look_at_held(self, unit: Unit) -> None:
+        """Who has too many answers waiting is held, and was told; who has few of them is not."""
+        policy = self.trust.policy
+        if unit.state not in UNPROVEN:
+            self.held.discard(unit.key)
+            assert not unit.held
+            return
+        assert unit.held == (unit.key in self.held)
+        units = [each for each in self.trust.units_of(unit.key.wallet) if each.state in UNPROVEN]
+        waiting = sum(each.pending for each in units)
+        if unit.held:
+            assert 2 * unit.pending >= policy.unproven_per_unit or (
+                2 * waiting >= policy.unproven_per_wallet
+            )
+        else:
+            assert unit.pending < policy.unproven_per_unit
+
     @invariant()
     def books_agree(self) -> None:
         if not hasattr(self, "trust"):
@@ -305,6 +333,7 @@ class Lives(RuleBasedStateMachine):
         for key, unit in self.trust.units.items():
             assert unit.withheld == self.withheld[key]
             assert self.fines[key] >= 0
+            self.look_at_held(unit)
         self.money.validate()
         for wallet in {key.wallet for key in self.trust.units}:
             mine = sum(u.withheld for key, u in self.trust.units.items() if key.wallet == wallet)

@@ -15,6 +15,7 @@ from ..api.schemas.jobs import Preview, Progress
 from . import previews
 from .dispatch import Dispatch
 from .live import Link, LiveNode
+from .standing import Digests
 from .state import State
 
 log = structlog.get_logger("tabgrid.coordinator")
@@ -55,10 +56,12 @@ class NodeEvents:
         node.models = {model.digest: model for model in held}
         node.state = "ready"
         speeds = {digest: model.units_per_second for digest, model in node.models.items()}
-        barred, proven = self._standing_of(node)
+        at = self._standing_of(node)
         dtypes = {digest: model.dtype for digest, model in node.models.items()}
         self._dispatch.tell(
-            scheduler.NodeReady(node.id, speeds, ready.capacity, barred, proven, dtypes)
+            scheduler.NodeReady(
+                node.id, speeds, ready.capacity, at.barred, at.proven, dtypes, at.held
+            )
         )
         self._state.unsupported.told(node.hello, ready, (offer.digest for offer in here))
         for refused in ready.refused:
@@ -71,11 +74,10 @@ class NodeEvents:
                 why=refused.reason,
             )
 
-    def _standing_of(self, node: LiveNode) -> tuple[frozenset[str], frozenset[str]]:
-        """Digests that it gets no jobs of, and those that it is proven for."""
+    def _standing_of(self, node: LiveNode) -> Digests:
         auditing, now = self._dispatch.auditing, time.time()
         if not auditing.on or node.reference:
-            return frozenset(), frozenset()
+            return Digests()
         return self._dispatch.standings.ready(node, auditing.offered(node, now), now)
 
     def paused(self, node: LiveNode) -> None:

@@ -26,6 +26,8 @@ def of_trust(rules: settings.Trust) -> trust.Policy:
     """How long pay is withheld at least is each grid's own, and comes with each answer."""
     return trust.Policy(
         probation_jobs=rules.probation_jobs,
+        unproven_per_unit=rules.unproven_per_unit,
+        unproven_per_wallet=rules.unproven_per_wallet,
         least_audit=rules.least_audit_bps * BPS,
         margin=rules.margin,
         release_jobs=rules.release_jobs,

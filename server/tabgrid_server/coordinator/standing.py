@@ -7,7 +7,7 @@ tells each of them once: the scheduler whether it gets jobs of a model, its owne
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import structlog
 
@@ -19,11 +19,20 @@ from .standing_words import Words
 log = structlog.get_logger("tabgrid.standing")
 
 #: How a unit stands in the policy's eyes, as far as its owner and the scheduler care.
-Place = Literal["probation", "proven", "paused", "convicted", "quarantined", "refused"]
+Place = Literal["probation", "waiting", "proven", "paused", "convicted", "quarantined", "refused"]
 #: In these it gets no jobs.
 BARRED: frozenset[str] = frozenset({"convicted", "quarantined", "refused"})
 #: Whoever leaves them for "refused" may try again now.
 LIFTED: frozenset[str] = frozenset({"convicted", "quarantined"})
+
+
+class Digests(NamedTuple):
+    """Models of a node by where it stands: it gets no jobs of these, no further ones for now, and
+    is proven."""
+
+    barred: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
+    proven: frozenset[str] = frozenset()
 
 
 def place_of(policy: trust.Trust, key: trust.UnitKey) -> Place:
@@ -36,6 +45,8 @@ def place_of(policy: trust.Trust, key: trust.UnitKey) -> Place:
     unit = policy.units.get(key)
     if unit is None or unit.state not in ("probation", "proven", "suspected"):
         return "refused"
+    if unit.held:
+        return "waiting"
     return "paused" if unit.state == "suspected" else unit.state
 
 
@@ -58,13 +69,8 @@ class Standings:
         #: Why live units are refused.
         self._refusals: dict[trust.UnitKey, str] = {}
 
-    def ready(
-        self, node: LiveNode, told: Iterable[do.Instruction], now: float
-    ) -> tuple[frozenset[str], frozenset[str]]:
-        """A node is ready, and ``told`` is what the policy says of its models.
-
-        The digests that it gets no jobs of, and those that it is proven for.
-        """
+    def ready(self, node: LiveNode, told: Iterable[do.Instruction], now: float) -> Digests:
+        """A node is ready, and ``told`` is what the policy says of its models."""
         self._register(node)
         self._note_refusals(told)
         places: dict[str, Place] = {}
@@ -72,9 +78,10 @@ class Standings:
             place = places[key.digest] = place_of(self._policy(), key)
             if self._said.get((node.id, key)) != place:
                 self._say(node, key, place, now)
-        return (
-            frozenset(digest for digest, place in places.items() if place in BARRED),
-            frozenset(digest for digest, place in places.items() if place == "proven"),
+        return Digests(
+            barred=frozenset(digest for digest, place in places.items() if place in BARRED),
+            held=frozenset(digest for digest, place in places.items() if place == "waiting"),
+            proven=frozenset(digest for digest, place in places.items() if place == "proven"),
         )
 
     def left(self, node: LiveNode) -> None:
@@ -118,6 +125,8 @@ class Standings:
     def _graded(self, node: LiveNode, key: trust.UnitKey, place: Place) -> scheduler.Event:
         if place in BARRED:
             return scheduler.UnitBarred(node.id, key.digest, "The node's answers are not taken.")
+        if place == "waiting":
+            return scheduler.UnitHeld(node.id, key.digest)
         if place == "proven":
             return scheduler.UnitProven(node.id, key.digest)
         return scheduler.UnitAllowed(node.id, key.digest)

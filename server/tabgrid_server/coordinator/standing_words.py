@@ -12,6 +12,12 @@ from ..trust.policy import percent
 
 #: As the wire allows.
 MOST = 500
+LINE = (
+    "Your answers wait to be checked; jobs go on by themselves once half of them are. There is"
+    " nothing that you need do."
+)
+#: Places in which something of its owner's may have been found wrong.
+WRONG = ("paused", "waiting", "convicted")
 UNTESTED = "This device has not shown yet that it computes the model right. Test it again."
 
 
@@ -35,7 +41,7 @@ class Words:
         until = _appeal_until(policy, key, now)
         parts = [self._struck(strike)] if strike is not None else []
         parts.append(self._place(policy, key, place, refusal))
-        if until is not None and (strike is not None or place in ("paused", "convicted")):
+        if until is not None and (strike is not None or place in WRONG):
             parts.append(f"You can appeal with one click until {_time(until)}.")
         return wire.Standing(
             model=key.digest,
@@ -70,6 +76,8 @@ class Words:
         match place:
             case "probation":
                 return f"The first {figures.probation_jobs} answers are all checked. You are paid."
+            case "waiting":
+                return self._waiting(policy, key)
             case "proven":
                 share = percent(figures.least_audit)
                 return f"Its answers have been right. At least {share} of them are checked."
@@ -91,6 +99,12 @@ class Words:
                 )
             case _:
                 return refusal or UNTESTED
+
+    def _waiting(self, policy: trust.Trust, key: trust.UnitKey) -> str:
+        unit, most = policy.units[key], policy.policy.unproven_per_unit
+        if unit.state == "suspected":
+            return f"An answer was found wrong, so all are checked and nothing is released. {LINE}"
+        return f"{LINE} As long as a device is new here, {most} may wait at once. Nothing is wrong."
 
 
 def _appeal_until(policy: trust.Trust, key: trust.UnitKey, now: float) -> float | None:

@@ -20,6 +20,7 @@ from .events import (
     Ticked,
     UnitAllowed,
     UnitBarred,
+    UnitHeld,
     UnitProven,
 )
 from .instructions import AssignJob, CancelLease, FailJob, Instruction
@@ -46,5 +47,6 @@ __all__ = [
     "Ticked",
     "UnitAllowed",
     "UnitBarred",
+    "UnitHeld",
     "UnitProven",
 ]

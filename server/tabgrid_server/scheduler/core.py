@@ -43,6 +43,7 @@ class Scheduler:
             e.NodeJoined: self._node_joined,
             e.NodeReady: self._node_ready,
             e.UnitBarred: self._unit_barred,
+            e.UnitHeld: self._unit_held,
             e.UnitAllowed: self._unit_allowed,
             e.UnitProven: self._unit_proven,
             e.NodePaused: self._node_paused,
@@ -111,7 +112,8 @@ class Scheduler:
             return
         self._free.forget(node)
         node.speeds, node.capacity = event.speeds, event.capacity
-        node.barred, node.proven = set(event.barred), set(event.proven)
+        node.barred, node.held = set(event.barred), set(event.held)
+        node.proven = set(event.proven)
         node.dtypes = event.dtypes
         node.move("resting" if now < node.resting_until else "ready")
         self._free.learn(node)
@@ -125,6 +127,10 @@ class Scheduler:
         self._call_off_barred(node, event.reason, now)
         self._offer(node, now)
 
+    def _unit_held(self, event: e.UnitHeld, now: float) -> None:
+        self._grade(event.node, event.digest, held=True)
+        self._offer(self.nodes[event.node], now)
+
     def _unit_allowed(self, event: e.UnitAllowed, now: float) -> None:
         self._grade(event.node, event.digest)
         self._offer(self.nodes[event.node], now)
@@ -134,11 +140,18 @@ class Scheduler:
         self._offer(self.nodes[event.node], now)
 
     def _grade(
-        self, node_id: str, digest: str, *, barred: bool = False, proven: bool = False
+        self,
+        node_id: str,
+        digest: str,
+        *,
+        barred: bool = False,
+        held: bool = False,
+        proven: bool = False,
     ) -> None:
         node = self.nodes[node_id]
         known = self._free.forget(node)
-        for graded, holds in ((node.barred, barred), (node.proven, proven)):
+        grades = ((node.barred, barred), (node.held, held), (node.proven, proven))
+        for graded, holds in grades:
             graded.discard(digest)
             if holds:
                 graded.add(digest)
@@ -474,7 +487,7 @@ class Scheduler:
         assert node.audits <= self.policy.audit_places
         assert all(lease in self.leases for lease in node.leases)
         assert self._free.contains(node) == node.free
-        assert not node.barred & node.proven
+        assert not node.proven & (node.barred | node.held)
         lengths = [self._lines.length(key) for key in self._free.keys(node)]
         assert not (node.free and any(lengths)), "a job waits while a node is free"
         if node.reference and node.free and node.audits < self.policy.audit_places:

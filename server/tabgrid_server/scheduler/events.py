@@ -34,6 +34,8 @@ class NodeReady(_Event, frozen=True):
     proven: frozenset[str] = frozenset()
     #: Digest to the precision that it computes in.
     dtypes: Mapping[str, str] = msgspec.field(default_factory=dict)
+    #: Digests of which it gets no further jobs for now.
+    held: frozenset[str] = frozenset()
 
 
 class UnitBarred(_Event, frozen=True):
@@ -42,6 +44,13 @@ class UnitBarred(_Event, frozen=True):
     node: str
     digest: str
     reason: str
+
+
+class UnitHeld(_Event, frozen=True):
+    """The node gets no further jobs of this model for now; those that it has it finishes."""
+
+    node: str
+    digest: str
 
 
 class UnitAllowed(_Event, frozen=True):
@@ -131,6 +140,7 @@ Event = (
     NodeJoined
     | NodeReady
     | UnitBarred
+    | UnitHeld
     | UnitAllowed
     | UnitProven
     | NodePaused

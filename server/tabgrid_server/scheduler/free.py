@@ -67,7 +67,7 @@ class FreeNodes:
 
     def learn(self, node: Node) -> None:
         """From now on the node holds the models of its ``speeds``, but for those it may not run."""
-        digests = [digest for digest in node.speeds if digest not in node.barred]
+        digests = [each for each in node.speeds if each not in node.barred | node.held]
         keys = tuple((grid, digest) for grid in node.grids for digest in digests)
         self._keys[node.id] = keys
         for key in keys:

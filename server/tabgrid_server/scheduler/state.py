@@ -35,7 +35,7 @@ NODE_MOVES: frozenset[tuple[NodeState, NodeState]] = frozenset(
 class Node:
     __slots__ = (
         "answers", "audits", "barred", "capacity", "device_class", "dtypes", "free_since", "grids",
-        "id", "leases", "proven", "reference", "resting_until", "rests", "speeds", "state",
+        "held", "id", "leases", "proven", "reference", "resting_until", "rests", "speeds", "state",
         "strikes", "wallet",
     )  # fmt: skip
 
@@ -53,8 +53,10 @@ class Node:
         self.speeds: Mapping[str, float] = {}
         self.dtypes: Mapping[str, str] = {}
         self.capacity = 0
-        #: Digests of models of which it gets no jobs, and of those whose answers are proven.
+        #: Digests of models of which it gets no jobs, of those of which it gets no further ones
+        #: for now, and of those whose answers are proven.
         self.barred: set[str] = set()
+        self.held: set[str] = set()
         self.proven: set[str] = set()
         #: Its turn among the free nodes: lower waits longer.
         self.free_since = 0

@@ -120,6 +120,11 @@ class Trust(Section, frozen=True):
 
     #: The first jobs of a wallet with a model on a kind of device, every one of them checked.
     probation_jobs: Positive = 50
+    #: Answers of one that is not proven yet which wait for a look, of one model on a kind of device
+    #: and of the whole wallet: at so many it gets no further jobs until half are looked at. It is
+    #: what a stranger can send unchecked while references are slow.
+    unproven_per_unit: Positive = 20
+    unproven_per_wallet: Positive = 60
     #: Of later ones never fewer than this, in hundredths of a percent: 500 is 1 in 20.
     least_audit_bps: Annotated[int, Meta(ge=1, le=10_000)] = 500
     #: A cheat loses this many times what it can win.

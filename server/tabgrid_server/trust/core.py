@@ -16,6 +16,7 @@ from .policy import ONE, Policy
 from .state import WORKING, Result, Strike, Unit
 from .suspicion import Admitted, Suspicions
 from .verdicts import Verdicts
+from .waiting import weighed
 
 
 class Trust(Verdicts):
@@ -145,6 +146,7 @@ class Trust(Verdicts):
         reason = f"The test is passed. The first {self.policy.probation_jobs} answers are checked."
         self._out.append(do.AdmitUnit(unit.key, reason))
         self._inherit_suspicion(unit)
+        self._weigh(unit)
 
     def _inherit_suspicion(self, unit: Unit) -> None:
         """Nobody becomes a stranger again by calling his device another, or by a new test."""
@@ -190,7 +192,12 @@ class Trust(Verdicts):
         unit.withheld += pay
         if drawn < p:
             self._check(result, "audit", "Drawn for a check.")
+            self._weigh(unit)
         self._release(unit, now)
+
+    def _weigh(self, unit: Unit) -> None:
+        """Hold whoever has too many answers waiting, and free whoever has not any more."""
+        self._out += weighed(self._units_with(unit), self.policy)
 
     # --- pay --------------------------------------------------------------------------
 

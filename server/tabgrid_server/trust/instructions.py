@@ -134,6 +134,20 @@ class ResumeUnit(_Instruction, frozen=True):
     reason: str
 
 
+class HoldUnit(_Instruction, frozen=True):
+    """Give the unit no further job until ``FreeUnit``: too many of its answers wait for a look."""
+
+    unit: UnitKey
+    reason: str
+
+
+class FreeUnit(_Instruction, frozen=True):
+    """Give the unit jobs again, if nothing else speaks against it."""
+
+    unit: UnitKey
+    reason: str
+
+
 class ReleasePay(_Instruction, frozen=True):
     """Let ``pay`` be claimed, what these jobs earned less what fines took of it."""
 
@@ -230,6 +244,8 @@ Instruction = (
     | VoidJob
     | PauseUnit
     | ResumeUnit
+    | HoldUnit
+    | FreeUnit
     | ReleasePay
     | ConvictUnit
     | ForfeitPay

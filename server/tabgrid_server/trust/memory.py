@@ -65,6 +65,8 @@ class _Unit(msgspec.Struct, array_like=True):
     appeal_until: float
     forfeited: int
     alarm_at: float
+    #: Whether too many of its answers wait for a look; counted only since 29 November 2026.
+    full: bool = False
 
 
 class _Class(msgspec.Struct, array_like=True):
@@ -211,6 +213,7 @@ def _dumped(unit: Unit) -> _Unit:
         unit.appeal_until,
         unit.forfeited,
         unit.alarm_at,
+        unit.full,
     )
 
 
@@ -221,6 +224,7 @@ def _loaded(kept: _Unit) -> Unit:
     for r in kept.results:
         result = Result(r.job, unit, r.pay, r.number, r.at, r.p, r.drawn, r.release_s)
         result.check = r.check
+        unit.pending += result.pending
         unit.results.append(result)
     for s in kept.strikes:
         strike = Strike(s.job, unit, s.pay, s.fine, s.at)

@@ -34,6 +34,12 @@ class Policy(msgspec.Struct, frozen=True):
     gain: int = ONE
     #: The share of wrong answers that a check finds.
     power: int = 950_000
+    #: Answers of a unit that is not proven which wait for a look, and those of all such units of
+    #: a wallet: at so many it gets no further jobs until half of them are looked at. Where
+    #: references are slow nobody is sent more unchecked answers of one stranger; what is looked
+    #: at takes a reference seconds, so an honest one hardly waits.
+    unproven_per_unit: int = 20
+    unproven_per_wallet: int = 60
     #: Earnings become claimable after this many further jobs of the unit and this time: long
     #: enough that a sleeper has more to lose than one bad day brings.
     release_jobs: int = 400

@@ -78,6 +78,9 @@ STRIKE_MOVES: frozenset[tuple[StrikeState, StrikeState]] = frozenset(
 #: States in which a unit is given jobs.
 WORKING: frozenset[UnitState] = frozenset({"probation", "proven", "suspected"})
 
+#: Of these, whose answers prove nothing yet.
+UNPROVEN: frozenset[UnitState] = WORKING - {"proven"}
+
 
 class Result:
     """An answer whose pay is withheld."""
@@ -115,7 +118,9 @@ class Result:
     def move(self, to: CheckState) -> None:
         if (self.check, to) not in CHECK_MOVES:
             raise ValueError(f"job {self.job} cannot go from {self.check} to {to}")
+        self.unit.pending -= self.pending
         self.check = to
+        self.unit.pending += self.pending
 
 
 class Strike:
@@ -147,8 +152,9 @@ class Strike:
 
 class Unit:
     __slots__ = (
-        "agreed", "alarm_at", "appeal_until", "checked_at", "evidence", "forfeited", "jobs", "key",
-        "kind", "owed", "proven_at", "results", "state", "strikes", "struck_at", "withheld",
+        "agreed", "alarm_at", "appeal_until", "checked_at", "evidence", "forfeited", "full", "jobs",
+        "key", "kind", "owed", "pending", "proven_at", "results", "state", "strikes", "struck_at",
+        "withheld",
     )  # fmt: skip
 
     def __init__(self, key: UnitKey) -> None:
@@ -165,6 +171,9 @@ class Unit:
         self.results: deque[Result] = deque()
         #: What they pay, less what is owed, in base units.
         self.withheld = 0
+        #: How many of them wait for a look, and whether those are too many for further jobs.
+        self.pending = 0
+        self.full = False
         #: Fines not yet taken from a release.
         self.owed = 0
         self.strikes: list[Strike] = []
@@ -180,6 +189,11 @@ class Unit:
         if (self.state, to) not in UNIT_MOVES:
             raise ValueError(f"unit {self.key} cannot go from {self.state} to {to}")
         self.state = to
+
+    @property
+    def held(self) -> bool:
+        """Whether it gets no jobs before some of its answers were looked at."""
+        return self.full and self.state in UNPROVEN
 
     @property
     def is_paid(self) -> bool:
@@ -203,6 +217,7 @@ class Unit:
         assert self.evidence >= 0
         numbers = [result.number for result in self.results]
         assert numbers == sorted(numbers), "results out of order"
+        assert self.pending == sum(result.pending for result in self.results)
         standing = sum(strike.stands for strike in self.strikes)
         assert self.state != "convicted" or standing, "convicted without a strike"
         if self.state in WORKING:

@@ -53,6 +53,9 @@ class Verdicts:
     def _close(self, unit: Unit, now: float) -> None:
         raise NotImplementedError
 
+    def _weigh(self, unit: Unit) -> None:
+        raise NotImplementedError
+
     def _alarm(self, at: float, kind: Literal["release", "forfeit"], unit: Unit) -> None:
         raise NotImplementedError
 
@@ -77,12 +80,14 @@ class Verdicts:
             self._out.append(do.CheckJob(result.job, result.unit.key, "second", reason))
         else:
             self._strike(result, now)
+        self._weigh(result.unit)
         self._close(result.unit, now)
 
     def _check_abandoned(self, event: e.CheckAbandoned, now: float) -> None:
         result = self.results.get(event.job)
         if result is not None and result.pending:
             result.move("unchecked")
+            self._weigh(result.unit)
             self._release(result.unit, now)
             self._forfeit(result.unit, now)
             self._close(result.unit, now)

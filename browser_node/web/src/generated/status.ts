@@ -31,7 +31,7 @@ export interface Refusal {
 
 /** How the grid takes this device's answers of one model, as it last said. */
 export interface ModelStanding {
-  readonly state: "convicted" | "paused" | "probation" | "proven" | "quarantined" | "refused" | "testing";
+  readonly state: "convicted" | "paused" | "probation" | "proven" | "quarantined" | "refused" | "testing" | "waiting";
   readonly reason: string;
   readonly test: boolean;
   readonly job: string;

@@ -141,7 +141,7 @@ export interface Settled {
 export interface Standing {
   readonly type: "standing";
   readonly model: string;
-  readonly state: "convicted" | "paused" | "probation" | "proven" | "quarantined" | "refused" | "testing";
+  readonly state: "convicted" | "paused" | "probation" | "proven" | "quarantined" | "refused" | "testing" | "waiting";
   readonly reason: string;
   readonly test?: boolean;
   readonly job?: string | null;

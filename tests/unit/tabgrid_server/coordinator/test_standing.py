@@ -147,6 +147,40 @@ async def test_whoever_is_not_let_in_hears_why(tmp_path: Path) -> None:
         assert "from your network address" in standing.reason
 
 
+async def test_who_has_too_many_answers_waiting_is_told_so_kindly_and_goes_on_by_himself(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'books.db'}"
+    await open_account(url)
+    async with open_desk(tmp_path, url, unproven_per_unit=2) as desk:
+        node = desk.node(Keypair())
+        for _ in range(2):
+            await desk.job()
+            node.answer(RIGHT)
+            await desk.quiet()
+        assert told(node) == ["probation", "waiting"]
+        assert node.standings[-1].reason.startswith("Your answers wait to be checked; ")
+        assert "Nothing is wrong" in node.standings[-1].reason
+        await desk.job()
+        assert not node.work
+        again = desk.node(node.wallet)
+        assert told(again) == ["waiting"]
+        assert not again.work, "nor does he get any by coming back"
+        again.leave()
+        reference = desk.node(REFERENCE, "cpu:lab")
+        await desk.until(lambda: reference.work)
+        # A user's job goes first, also on a reference.
+        while told(node)[-1] == "waiting":
+            await desk.until(lambda: reference.work or told(node)[-1] != "waiting")
+            if reference.work:
+                reference.answer(RIGHT)
+            await desk.quiet()
+        assert told(node) == ["probation", "waiting", "probation"]
+        reference.leave()
+        await desk.job()
+        assert node.work
+
+
 async def test_ready_again_after_a_pause_says_nothing_new(desk: Desk) -> None:
     node = desk.node(Keypair())
     desk.coordinator.node_events.paused(node.node)

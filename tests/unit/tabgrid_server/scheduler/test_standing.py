@@ -18,6 +18,7 @@ from tabgrid_server.scheduler import (
     Scheduler,
     UnitAllowed,
     UnitBarred,
+    UnitHeld,
     UnitProven,
 )
 
@@ -90,6 +91,28 @@ def test_a_unit_barred_while_its_node_is_paused_stays_so_when_it_goes_on() -> No
     assert grid.job() == []
     speeds = {MODEL: 1.0}
     assert grid.tell(NodeReady("n", speeds, 1, frozenset({MODEL}))) == []
+
+
+def test_a_unit_that_is_held_finishes_what_it_has_and_gets_nothing_further() -> None:
+    grid = Grid()
+    grid.node("n1")
+    grid.job()
+    assert grid.tell(UnitHeld("n1", MODEL)) == [], "nothing is called off"
+    assert grid.job() == []
+    assert grid.tell(ResultAccepted("L1")) == []
+    assert assigned(grid.job(model=OTHER)) == ["j3 on n1"], "of another model it does"
+    grid.node("n2")
+    assert "j2" not in {job.id for job in grid.scheduler.jobs.values() if job.waiting}
+    assert assigned(grid.tell(ResultAccepted("L2"))) == []
+
+
+def test_what_waits_goes_to_a_unit_as_soon_as_it_is_not_held_any_more() -> None:
+    grid = Grid()
+    grid.tell(NodeJoined("n", "wallet", frozenset({"text"})))
+    grid.tell(NodeReady("n", {MODEL: 1.0}, 1, held=frozenset({MODEL})))
+    assert grid.job() == []
+    assert grid.scheduler.serving("text", MODEL) == 0
+    assert assigned(grid.tell(UnitAllowed("n", MODEL))) == ["j1 on n"]
 
 
 def test_who_waits_is_served_by_proven_nodes_while_one_is_free() -> None:

@@ -166,6 +166,7 @@ const STANDINGS: readonly (readonly [ModelStanding["state"], string, Tone])[] = 
   ["convicted", "This wallet gets no more jobs.", "wrong"],
   ["paused", "Your pay is paused: an answer was found wrong.", "waiting"],
   ["quarantined", "This kind of device computes wrong at the moment.", "waiting"],
+  ["waiting", "Your answers wait to be checked.", "waiting"],
   ["refused", "The grid does not take answers of this device yet.", "waiting"],
 ];
 
