@@ -31,6 +31,8 @@ class GridError(Exception):
     code: ClassVar[str] = "internal"
     retry_after: int | None = None
     param: str | None = None
+    #: Whether official clients may send the request again by themselves.
+    again: bool = True
 
 
 class UnknownModel(GridError):

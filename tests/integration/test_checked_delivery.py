@@ -165,20 +165,66 @@ async def test_what_nobody_could_check_is_not_delivered_and_costs_nothing(
     await desk.check_books()
 
 
-async def test_whoever_waits_may_leave(make_echo_grid: Make) -> None:
+async def test_whoever_waits_may_leave_until_a_node_has_answered(make_echo_grid: Make) -> None:
     async with Desk(make_echo_grid).open() as desk, desk.auditor("cpu:native") as auditor:
-        job = await desk.submit()
-        await answer(desk.stranger, RIGHT)
-        audit = await assigned(auditor)
-        cancelled = await desk.client.post(f"/api/jobs/{job}/cancel")
+        quote = await desk.quote()
+        first = await desk.submit()
+        await assigned(desk.stranger)
+        cancelled = await desk.client.post(f"/api/jobs/{first}/cancel")
         assert cancelled.json()["state"] == "cancelled"
         assert await desk.spent() == 0
+        job = await desk.submit()
+        assert await answer(desk.stranger, RIGHT) == job
+        audit = await assigned(auditor)
+        too_late = await desk.client.post(f"/api/jobs/{job}/cancel")
+        assert (too_late.status_code, too_late.json()["error"]["code"]) == (409, "being_checked")
+        assert "too late to call it off" in too_late.json()["error"]["message"]
         await auditor.send(auditor.result(audit, RIGHT))
-        # The reference goes on, and so does the stranger.
-        second = await desk.submit()
-        assert await answer(desk.stranger, RIGHT) == second
-        await answer(auditor, RIGHT)
-        await desk.until(second, "done")
+        await desk.until(job, "done")
+        assert await desk.spent() == quote["price"] + quote["check"]
+        assert (await desk.receipt(job))["pay"] > 0, "the work was done, so it is paid"
+        again = await desk.client.post(f"/api/jobs/{job}/cancel")
+        assert again.json()["error"]["code"] == "job_ended"
+    await desk.check_books()
+
+
+async def test_whoever_hangs_up_while_it_is_checked_pays_and_can_fetch_it(
+    make_echo_grid: Make,
+) -> None:
+    async with Desk(make_echo_grid).open() as desk, desk.auditor("cpu:native") as auditor:
+        quote = await desk.quote()
+        async with desk.grid.client(desk.client.headers["Authorization"][7:]) as hasty:
+            body = BODY | {"checked": True}
+            asked = asyncio.create_task(hasty.post("/v1/embeddings", json=body))
+            job = await answer(desk.stranger, RIGHT)
+            audit = await assigned(auditor)
+            asked.cancel()
+        await auditor.send(auditor.result(audit, RIGHT))
+        row = await desk.until(job, "done")
+        assert row["correction"] is None
+        mine = (await desk.client.get(f"/api/jobs/{job}")).json()
+        assert mine["output"] is not None
+        assert await desk.spent() == quote["price"] + quote["check"]
+    await desk.check_books()
+
+
+async def test_a_check_that_takes_longer_than_a_request_may_ends_the_request_alone(
+    make_echo_grid: Make,
+) -> None:
+    desk = Desk(make_echo_grid)
+    desk.program.stop()
+    desk.program = desk.grid.start(TABGRID_LIMITS_REQUEST_S="8")
+    async with desk.open(), desk.auditor("cpu:native") as auditor:
+        asked = asyncio.create_task(desk.ask())
+        job = await answer(desk.stranger, RIGHT)
+        audit = await assigned(auditor)
+        refused = await asked
+        assert (refused.status_code, refused.json()["error"]["code"]) == (504, "being_checked")
+        assert f"fetch it at /api/jobs/{job}" in refused.json()["error"]["message"]
+        assert refused.headers["X-Should-Retry"] == "false", "it would be charged twice"
+        await auditor.send(auditor.result(audit, RIGHT))
+        await desk.until(job, "done")
+        assert await desk.spent() > 0
     await desk.check_books()
 
 

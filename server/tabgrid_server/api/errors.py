@@ -41,7 +41,11 @@ async def on_grid_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, GridError)
     code = error.reason or error.code if isinstance(error, BadRequest) else error.code
     retry = error.retry_after
-    return error_response(error.status, str(error), error.type, code, error.param, retry)
+    response = error_response(error.status, str(error), error.type, code, error.param, retry)
+    if not error.again:
+        # OpenAI's clients heed it, and would repeat a 5xx otherwise.
+        response.headers["X-Should-Retry"] = "false"
+    return response
 
 
 async def on_invalid_input(request: Request, error: Exception) -> Response:

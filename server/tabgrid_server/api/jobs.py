@@ -33,6 +33,17 @@ _encode = msgspec.json.Encoder().encode
 _ENDED = ("done", "failed", "cancelled")
 
 
+class BeingChecked(GridError):
+    status, type, code = 409, "invalid_request_error", "being_checked"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A node has done this job and its answer is being checked, so it is too late to call it"
+            " off. You get it and pay for it once a reference agrees; if it is wrong, or nobody can"
+            " check it, you pay nothing."
+        )
+
+
 class AlreadyEnded(GridError):
     status, type, code = 409, "invalid_request_error", "job_ended"
 
@@ -193,6 +204,8 @@ async def cancel_job(request: Request) -> Job:
     if stored.owner != caller.owner:
         raise NotFound("There is no such job of this key.")
     if not await at.coordinator.cancel(row.id, "Cancelled by its owner."):
+        if at.coordinator.is_held(row.id):
+            raise BeingChecked
         raise AlreadyEnded("This job has its result or its end already.")
     row, stored = await _found(at, row.id)
     return _job(row, stored.usage)

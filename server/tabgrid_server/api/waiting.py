@@ -32,6 +32,23 @@ class TookTooLong(GridError):
         )
 
 
+class StillChecked(GridError):
+    """The answer is there, and whoever asked for a check has to wait for it."""
+
+    status: ClassVar[int] = 504
+    code: ClassVar[str] = "being_checked"
+    again = False
+
+    def __init__(self, seconds: int, jobs: Sequence[str]) -> None:
+        where = " and ".join(f"/api/jobs/{job}" for job in jobs)
+        super().__init__(
+            f"A node has answered, and after {seconds} s its answer is being checked still. It is"
+            f" too late to call that off: fetch it at {where}. It is charged once a reference"
+            " agrees; if it is wrong, or nobody can check it, it costs nothing. Sent again, this"
+            " request would be another job."
+        )
+
+
 class JobFailed(GridError):
     """All attempts failed; the price was given back."""
 
@@ -54,7 +71,8 @@ async def outcomes_of(
     """How each job ended; one is done at least, or it is raised why none is.
 
     Whoever leaves, or waits too long, has what is not done called off and its price back.
-    What was done by then is paid for, so it is given.
+    What was done by then is paid for, so it is given; what is done and being checked goes on, and
+    its outcome is ``returned``.
     """
     seconds = coordinator.settings.limits.request_s
     gone = asyncio.ensure_future(_disconnected(request))
@@ -69,7 +87,10 @@ async def outcomes_of(
         return _some_done([job.ended.result() for job in jobs])
     reason, error = _ended_early(gone.done(), coordinator, seconds)
     outcomes = [await _called_off(coordinator, job, reason) for job in jobs]
-    if all(outcome.state == "cancelled" for outcome in outcomes):
+    checked = [job.id for job, end in zip(jobs, outcomes, strict=True) if end.state == "returned"]
+    if checked and not gone.done() and not any(each.state == "done" for each in outcomes):
+        raise StillChecked(seconds, checked)
+    if all(outcome.state in ("cancelled", "returned") for outcome in outcomes):
         raise error
     return _some_done(outcomes)
 
@@ -81,8 +102,12 @@ async def call_off(coordinator: Coordinator, jobs: Sequence[LiveJob], reason: st
 
 
 async def _called_off(coordinator: Coordinator, job: LiveJob, reason: str) -> Outcome:
-    """False from ``cancel`` says that the answer came in this very moment: wait it out."""
-    await coordinator.cancel(job.id, reason)
+    """False from ``cancel`` says that the answer came in this very moment: wait it out, unless it
+    is being checked, which may take long."""
+    stopping = coordinator.stopping.done()
+    if not await coordinator.cancel(job.id, reason, held=stopping) and coordinator.is_held(job.id):
+        text = f"It is drawn and being checked still; /api/jobs/{job.id} will have it."
+        return Outcome("returned", error_code=StillChecked.code, error=text)
     return await job.ended
 
 

@@ -267,17 +267,25 @@ class Coordinator:
         )
         self._dispatch.tell(event)
 
-    async def cancel(self, job_id: str, reason: str) -> bool:
-        """Call the job off and give the money back. False if it has its result or its end."""
+    async def cancel(self, job_id: str, reason: str, *, held: bool = False) -> bool:
+        """Call the job off and give the money back. False if it has its result or its end.
+
+        An answer that is being checked is a result: its node has done the work. ``held``: call it
+        off all the same, for this process ends and forgets it.
+        """
         job = self.jobs.get(job_id)
         if job is None or job.ending:
             return False
         if job.state in ("queued", "running"):
             self._dispatch.tell(scheduler.JobCancelled(job_id, reason))
-        elif not self._dispatch.auditing.holding.call_off(job_id, reason):
+        elif not (held and self.auditing.holding.call_off(job_id, reason)):
             return False
         await self._booking.finish(job, Outcome("cancelled", error_code="cancelled", error=reason))
         return True
+
+    def is_held(self, job_id: str) -> bool:
+        """Whether its answer is there and waits for a reference, which its user asked for."""
+        return job_id in self.auditing.holding
 
     def _stored(self, job: LiveJob, idempotency: Idempotency | None) -> NewJob:
         return NewJob(

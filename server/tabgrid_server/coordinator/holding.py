@@ -3,8 +3,9 @@
     returned -> a reference agrees                     settled, and delivered
              -> two differ, the second as a whole      settled, found wrong and given back at once;
                                                        the second one's own answer is delivered
-             -> none could run it, or it is called off refunded whole
+             -> none could run it                     refunded whole
 
+Its user cannot call it off any more: the node has done the work, and is paid if it was right.
 Until then nothing is booked and the trust policy knows nothing of it: a process that dies hands
 the job out again.
 """
@@ -102,7 +103,7 @@ class Holding:
         self._state.background.spawn(self._booking.finish(held.job, outcome), BOOKING)
 
     def call_off(self, job: str, reason: str) -> bool:
-        """Its user does not want it any more. False: it was not held."""
+        """This process ends while its user waits. False: it was not held."""
         if job not in self._held:
             return False
         self._let_go(job)
