@@ -12,7 +12,13 @@ import msgspec
 
 from . import trust
 from .api.schemas.checks import Check, CheckPart, Draw, Evidence, EvidenceState, GivenUp
-from .api.schemas.health import ClassHealth, Health, HealthCounts, HealthSpan
+from .api.schemas.health import (
+    ClassHealth,
+    Health,
+    HealthCounts,
+    HealthSpan,
+    QuarantinedClass,
+)
 from .api.schemas.receipts import Receipt
 from .api.schemas.trust import Standing, UnitRecord, WalletRecord
 from .coordinator import Coordinator
@@ -91,9 +97,19 @@ class Inspection:
             total=_sum(told),
             classes=_classes(rows),
             classes_in_all=kinds,
+            quarantined=self._quarantined(grid),
             references=self._references(grid),
             waiting=self._coordinator.auditing.checking.waiting,
         )
+
+    def _quarantined(self, grid: str) -> tuple[QuarantinedClass, ...]:
+        found = []
+        for key, kind in self._coordinator.auditing.policy.classes.items():
+            offer = self._coordinator.offers.at(grid, key.digest)
+            if kind.state == "quarantined" and offer is not None:
+                wallets = len({unit.key.wallet for unit in kind.units})
+                found.append(QuarantinedClass(offer.manifest.id, *key, wallets=wallets))
+        return tuple(sorted(found, key=lambda each: -each.wallets)[:CLASSES])
 
     def _state(
         self, job: str, receipt: Receipt | None, checks: Sequence[StoredCheck], given_up: bool

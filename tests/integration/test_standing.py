@@ -191,10 +191,17 @@ async def test_the_operator_puts_a_class_aside_and_clears_it(
         assert "no fault of yours" in said.reason
         told = await until(old, wire.Error, code="standing")
         assert "no fault of yours" in told.message, "an older node shows it as well, and goes on"
+        (shown,) = (await client.get("/api/grids/bench/health")).json()["quarantined"]
+        assert shown["wallets"] == 2
+        assert (shown["digest"], shown["dtype"], shown["device_class"]) == kind
+        page = (await client.get("/explorer/health")).text
+        assert 'data-testid="quarantine-row"' in page
+        assert "webgpu:broken" in page
         job = await grid.job(client)
         assert (await client.get(f"/api/jobs/{job}")).json()["state"] == "queued"
         assert "quarantined" in (await grid.trust("units")).output
         assert "open again: 2 units" in (await grid.trust("clear", *kind)).output
+        assert "quarantine-row" not in (await client.get("/explorer/health")).text
         assert (await until(node, wire.Standing)).state == "testing"
         await node.send(await grid.holding())
         assert await answer(node, RIGHT) == job, "it has shown that it computes right"

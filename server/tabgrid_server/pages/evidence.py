@@ -218,7 +218,7 @@ def draw_gauge(draw: Draw) -> Gauge:
 
 def no_grid(by: Literal["hour", "day"]) -> Health:
     """Of a coordinator that offers none yet."""
-    return Health("", by, 3_600, (), HealthCounts(0, 0, 0, 0, 0, 0), (), 0, {}, 0)
+    return Health("", by, 3_600, (), HealthCounts(0, 0, 0, 0, 0, 0), (), 0, (), {}, 0)
 
 
 class RateColumn(msgspec.Struct, frozen=True):

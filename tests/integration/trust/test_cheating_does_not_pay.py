@@ -33,7 +33,7 @@ POLICY = f"""
 [trust]
 probation_jobs = {PROBATION}
 release_jobs = 3
-release_idle_s = 5
+release_idle_s = 600
 reaudits = 10
 appeal_s = 5
 newcomers_per_address = 99

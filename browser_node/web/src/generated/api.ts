@@ -519,6 +519,15 @@ export interface ClassHealth {
   readonly spans: ReadonlyArray<HealthSpan>;
 }
 
+/** Devices that compute a model wrong at the moment: they get no jobs of it, and no more fines. */
+export interface QuarantinedClass {
+  readonly model: string;
+  readonly digest: string;
+  readonly dtype: string;
+  readonly device_class: string;
+  readonly wallets: number;
+}
+
 /** How the checking of a grid goes: 48 hours, or 30 days. */
 export interface Health {
   readonly grid: string;
@@ -528,6 +537,7 @@ export interface Health {
   readonly total: HealthCounts;
   readonly classes: ReadonlyArray<ClassHealth>;
   readonly classes_in_all: number;
+  readonly quarantined: ReadonlyArray<QuarantinedClass>;
   readonly references: Readonly<Record<string, number>>;
   readonly waiting: number;
 }

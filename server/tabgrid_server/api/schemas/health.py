@@ -35,6 +35,17 @@ class ClassHealth(HealthCounts, frozen=True):
     spans: tuple[HealthSpan, ...]
 
 
+class QuarantinedClass(Response, frozen=True):
+    """Devices that compute a model wrong at the moment: they get no jobs of it, and no more fines."""
+
+    model: str
+    digest: str
+    dtype: str
+    device_class: str
+    #: How many it concerns.
+    wallets: int
+
+
 class Health(Response, frozen=True):
     """How the checking of a grid goes: 48 hours, or 30 days."""
 
@@ -47,6 +58,8 @@ class Health(Response, frozen=True):
     #: At most 12, those that were checked most; and how many there are.
     classes: tuple[ClassHealth, ...]
     classes_in_all: int
+    #: Until the operator has looked; at most 12, those that concern most wallets.
+    quarantined: tuple[QuarantinedClass, ...]
     #: Connected references of this grid by class of device, and answers that wait for one, on
     #: all grids here.
     references: dict[str, int]
