@@ -170,6 +170,7 @@ async def epoch(request: Request) -> Response:
         receipts=[each for each in receipts if each is not None],
         earned=[leaf for leaf in leaves.leaves if leaf.wallet is not None],
         on_chain=await views.memo_on_chain(found),
+        page_data={"epoch": found.epoch},
     )
 
 

@@ -1,7 +1,7 @@
-/** Whether a receipt is in an epoch, by WebCrypto alone; the twin of `tabgrid_wire/merkle.py`.
+/** Whether a receipt, or the corrections, are in an epoch, by WebCrypto alone; the twin of `tabgrid_wire/merkle.py`.
  * What an epoch's leaves and root are is told in `tabgrid_server/proofs/epoch.py`. */
 
-import type { Proof } from "../generated/api.js";
+import type { CorrectionsProof, Proof } from "../generated/api.js";
 
 const SIZE = 32;
 export const text = (words: string): Uint8Array => new TextEncoder().encode(words);
@@ -67,10 +67,17 @@ const EPOCHS: ReadonlyMap<number, string> = new Map([
 
 /** The root, in hex, that a receipt of these bytes gives at the proof's place. */
 export async function rootOf(receipt: Uint8Array, proof: Proof): Promise<string> {
-  const { epoch, index, path } = proof;
+  return rootFrom(await sha256(text("\0tabgrid/receipt/v1\0"), await sha256(receipt)), proof);
+}
+
+/** The same of the corrections, where they stand at `standing` of them and this newest hash. */
+export async function correctedRootOf(standing: number, newest: Uint8Array, proof: CorrectionsProof): Promise<string> {
+  return rootFrom(await sha256(text("\0tabgrid/corrected/v1\0"), number(standing), newest), proof);
+}
+
+async function rootFrom(leaf: Uint8Array, { epoch, index, path }: Proof | CorrectionsProof): Promise<string> {
   const tag = EPOCHS.get(epoch.v);
   if (tag === undefined) throw new Error(`epochs of version ${epoch.v} are not known here`);
-  const leaf = await sha256(text("\0tabgrid/receipt/v1\0"), await sha256(receipt));
   const top = await climb(leaf, index, epoch.count, path);
   const place = [number(epoch.epoch), number(epoch.count)];
   return hex(await sha256(text(tag), ...place, bytesOf(epoch.prev_root), top));

@@ -20,6 +20,7 @@ interface PageData {
   /** Pages about one thing: draw them anew when this job or wallet appears. */
   readonly job?: string;
   readonly wallet?: string;
+  readonly epoch?: number;
   readonly refresh_at?: number | null;
 }
 
@@ -88,5 +89,5 @@ function toggle(change: (on: boolean) => void): void {
 
 enhance();
 const data = pageData() as PageData | null;
-if (data?.job) enableCheck(data.job);
+if (data) enableCheck(data);
 if (data && (data.live ?? data.job ?? data.wallet)) start(data);
