@@ -519,7 +519,7 @@ export interface ClassHealth {
   readonly spans: ReadonlyArray<HealthSpan>;
 }
 
-/** Devices that compute a model wrong at the moment: they get no jobs of it, and no more fines. */
+/** Devices that compute a model wrong at the moment: no jobs of it for them, no more fines. */
 export interface QuarantinedClass {
   readonly model: string;
   readonly digest: string;

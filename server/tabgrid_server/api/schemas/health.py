@@ -36,7 +36,7 @@ class ClassHealth(HealthCounts, frozen=True):
 
 
 class QuarantinedClass(Response, frozen=True):
-    """Devices that compute a model wrong at the moment: they get no jobs of it, and no more fines."""
+    """Devices that compute a model wrong at the moment: no jobs of it for them, no more fines."""
 
     model: str
     digest: str
