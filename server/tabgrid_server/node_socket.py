@@ -129,7 +129,9 @@ class NodeSocket:
             reader.cancel()
             self.close(1000, "")
             self._leave()
-            await asyncio.gather(reader, writer, return_exceptions=True)
+            for ended in await asyncio.gather(reader, writer, return_exceptions=True):
+                if isinstance(ended, Exception):  # a bug of ours: the node only sees us hang up
+                    log.error("a node's socket failed", exc_info=ended)
 
     # --- reading ----------------------------------------------------------------------
 

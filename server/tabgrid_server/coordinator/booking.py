@@ -15,7 +15,15 @@ from tabgrid_wire import messages as wire
 from tabgrid_wire.messages import Blob
 
 from .. import metrics
-from ..store import AlreadyFinished, GivenUp, NewJob, Refund, StoreUnavailable, TrustStep
+from ..store import (
+    AlreadyFinished,
+    Conflict,
+    GivenUp,
+    NewJob,
+    Refund,
+    StoreUnavailable,
+    TrustStep,
+)
 from ..store import checks as stored_checks
 from ..store import jobs as stored_jobs
 from ..store.effects import Void
@@ -29,6 +37,7 @@ log = structlog.get_logger("tabgrid.coordinator")
 
 #: Waits between attempts to book a result while the store cannot write (disk full, say).
 RETRY_S = (0.2, 0.5, 1, 2, 5)
+NOT_BOOKED = "The grid could not write down its answer, so it is not charged."
 
 
 class Booking:
@@ -62,7 +71,12 @@ class Booking:
     ) -> None:
         """The same of an answer that was held, with what references found of it. ``output`` is
         delivered: its own, or a reference's, which is kept as ``blob`` if that is not None."""
-        await self._settle(job, node, answer, dtype, evidence, taken)
+        try:
+            await self._settle(job, node, answer, dtype, evidence, taken)
+        except Exception:
+            if judged is not None:  # as in there: without this step no later one is kept
+                await self._keep_step(judged, blob)
+            raise
         if judged is not None:
             await self._keep_step(judged, blob)
         self._deliver(job, node, output)
@@ -83,12 +97,15 @@ class Booking:
         try:
             await self._write(state.store.settle, settlement, job.id)
         except Exception:
-            # Whatever is wrong with the settlement: without its step no later one is kept.
+            # Whatever is wrong with the settlement: without its step no later one is kept, and
+            # without an end of the job somebody waits for it for ever.
             if step is not None:
                 await self._write(state.store.trust_step, step, job.id)
+            await self.finish(job, Outcome("failed", error_code="not_booked", error=NOT_BOOKED))
             raise
-        if answer.result.blob is not None:
-            state.uploads.booked(answer.result.blob.digest)
+        finally:
+            if answer.result.blob is not None:
+                state.uploads.booked(answer.result.blob.digest)
 
     def _deliver(self, job: LiveJob, node: LiveNode, output: bytes) -> None:
         state, now = self._state, time.time()
@@ -111,7 +128,13 @@ class Booking:
             attempts=job.attempts,
             finished_at=finished_at,
         )
-        await self._write(self._state.store.refund, refund, job.id)
+        try:
+            await self._write(self._state.store.refund, refund, job.id)
+        except Exception as error:
+            # The job is open until the next start takes it up; nobody need wait for that.
+            if not job.ended.done():
+                job.ended.set_exception(error)
+            raise
         job.state, job.finished_at = outcome.state, finished_at
         if outcome.state == "failed":
             self._state.figures.failed()
@@ -177,7 +200,9 @@ class Booking:
             except AlreadyFinished:
                 log.warning("job had its end already", job=job_id)
                 return
-            except StoreUnavailable as error:
+            except (StoreUnavailable, Conflict) as error:
+                if isinstance(error, Conflict) and attempt >= len(RETRY_S):
+                    raise  # a race is lost once or twice; this is none
                 wait = RETRY_S[min(attempt, len(RETRY_S) - 1)]
                 log.error("cannot book; trying again", job=job_id, why=str(error), wait_s=wait)
                 await asyncio.sleep(wait)
