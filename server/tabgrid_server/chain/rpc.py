@@ -267,7 +267,7 @@ class Rpc:
             commitment=Finalized if final else Confirmed,
             min_context_slot=at_least or None,
         )
-        return [
+        page = [
             Named(
                 str(each.signature),
                 each.err is not None,
@@ -276,6 +276,10 @@ class Rpc:
             )
             for each in (await self._ask(call)).value
         ]
+        if before is not None and any(each.txid == before for each in page):
+            # Whoever reads page after page would never come to the last one.
+            raise RpcUnavailable(f"The RPC at {self.name} repeats itself.")
+        return page
 
     async def seen(self, txid: str) -> Seen | None:
         """What a final transaction did to token accounts; None if the RPC does not have it."""
