@@ -370,7 +370,8 @@ async def until_incoming(grid: EchoGrid, count: int) -> None:
     """So many uploads are under way."""
     incoming = grid.folder / "data" / "blobs" / "incoming"
     async with asyncio.timeout(PATIENCE_S):
-        while len(await asyncio.to_thread(os.listdir, incoming)) != count:
+        # The folder is made with the first of them.
+        while len(await asyncio.to_thread(list, incoming.glob("*"))) != count:
             await asyncio.sleep(0.02)
 
 

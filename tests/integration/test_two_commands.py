@@ -55,7 +55,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def wait_until_gone(pids: dict[str, int], within_s: float = 30) -> None:
+def wait_until_gone(pids: dict[str, int], within_s: float = 60) -> None:
     until = time.monotonic() + within_s
     while left := {name: pid for name, pid in pids.items() if alive(pid)}:
         assert time.monotonic() < until, f"still running: {left}"
