@@ -18,10 +18,12 @@ export function amount(baseUnits: number, token: Token): string {
   return `${baseUnits < 0 ? "−" : ""}${grouped(whole)}${fraction && `.${fraction}`} ${token.symbol}`;
 }
 
-/** "1,234.5" in base units; null for what is no amount or has more digits than the token. */
+/** "1,234.5" in base units; null for what is no amount or has more digits than the token. A comma
+ * stands before three digits: whoever writes "1,5" means one and a half, and must not pay fifteen. */
 export function units(text: string, decimals: number): number | null {
-  const found = /^(\d*)(?:\.(\d*))?$/.exec(text.trim().replace(/,/g, ""));
-  const [, whole = "", digits = ""] = found ?? [];
+  const found = /^(\d{1,3}(?:,\d{3})+|\d*)(?:\.(\d*))?$/.exec(text.trim());
+  const [, written = "", digits = ""] = found ?? [];
+  const whole = written.replaceAll(",", "");
   if (!found || whole + digits === "" || digits.length > decimals) return null;
   const value = Number(whole + digits.padEnd(decimals, "0"));
   return Number.isSafeInteger(value) ? value : null;
