@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.grid import Grid
 
@@ -160,6 +160,25 @@ def test_the_explorer_is_live_and_can_be_held_still(
     done = page.locator("[data-figure=done]")
     expect(done).to_have_text(str(before + 2))
     expect(rows).to_have_count(before + 1)
+
+
+def test_what_was_done_before_the_page_listened_is_shown_too(
+    watched: Callable[..., Page], addresses: dict[str, str], grid: Grid
+) -> None:
+    page = watched()
+    held: list[Route] = []
+    page.route("**/api/events", lambda route: held.append(route))
+    page.goto(addresses["explorer"])
+    expect(page.locator("#live-state")).to_have_text("connecting")
+    while not held:
+        page.wait_for_timeout(20)
+    rows = page.get_by_test_id("job-row")
+    before = rows.count()
+    _run_job(grid)
+    expect(rows).to_have_count(before)
+    held[0].continue_()
+    expect(rows).to_have_count(before + 1)
+    expect(rows.first.locator(".state")).to_have_text("done")
 
 
 def test_the_playground_answers(watched: Callable[..., Page], addresses: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.support.grid import Grid
 from tests.support.picture_grid import MODEL, make_grid
@@ -281,6 +281,25 @@ class TestExplorer:
             expect(page.locator("#run-status")).to_have_text("Drawn")
         expect(reader.get_by_test_id("price-link")).to_be_focused()
         reader.get_by_test_id("price-link").blur()
+        expect(reader.get_by_test_id("job-state")).to_have_text("done")
+
+    def test_a_job_that_ends_before_its_page_listens_is_shown_at_its_end(
+        self, page: Page, grid: Grid
+    ) -> None:
+        reader = page.context.new_page()
+        held: list[Route] = []
+        reader.route("**/api/events", lambda route: held.append(route))
+        with frozen(grid):
+            start_drawing(page)
+            with grid.client() as client:
+                job = client.get("/api/jobs?limit=1").json()["jobs"][0]["id"]
+            reader.goto(f"{grid.url}/explorer/jobs/{job}")
+            expect(reader.get_by_test_id("job-state")).to_have_text("running")
+        expect(page.locator("#run-status")).to_have_text("Drawn")
+        while not held:
+            reader.wait_for_timeout(20)
+        expect(reader.get_by_test_id("job-state")).to_have_text("running")
+        held[0].continue_()
         expect(reader.get_by_test_id("job-state")).to_have_text("done")
 
     def test_new_ones_appear_without_a_reload(

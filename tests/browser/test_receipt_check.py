@@ -15,8 +15,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tabgrid_server.proofs import epoch as proofs
 from tabgrid_server.proofs.corrections import Head
@@ -110,15 +111,38 @@ def test_the_leaf_of_the_corrections_is_no_receipt() -> None:
 @pytest.fixture(scope="module")
 def proving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proving, list[str]]]:
     grid = EchoGrid(tmp_path_factory.mktemp("checked"))
-    made = Proving(grid)
 
-    async def earn() -> list[str]:
+    async def earn(made: Proving) -> list[str]:
         jobs = await made.work(3)
         await made.published()
         return jobs
 
-    yield made, asyncio.run(earn())
-    grid.programs.stop()
+    try:
+        made = Proving(grid)
+        yield made, asyncio.run(earn(made))
+    finally:
+        grid.programs.stop()
+
+
+def test_what_was_found_stands_when_the_page_is_drawn_anew(
+    proving: tuple[Proving, list[str]], page: Page
+) -> None:
+    """As it is when the job's pay is released, or its epoch is final."""
+    url, job = proving[0].grid.url, proving[1][0]
+    row = httpx.get(f"{url}/api/jobs/{job}", trust_env=False).text
+    events: list[Route] = []
+    page.route("**/api/events", lambda route: events.append(route))
+    page.goto(f"{url}/explorer/jobs/{job}")
+    page.get_by_test_id("check-receipt").click()
+    result = page.get_by_test_id("check-result")
+    expect(result).to_contain_text("the memo on chain has this root")
+    page.evaluate("document.getElementById('main').firstElementChild.id = 'before'")
+    while not events:
+        page.wait_for_timeout(20)
+    news = f"event: job\ndata: {row}\n\n"
+    events[0].fulfill(body=news, content_type="text/event-stream")
+    expect(page.locator("#before")).to_have_count(0)
+    expect(result).to_contain_text("the memo on chain has this root")
 
 
 def test_a_reader_checks_a_receipt(proving: tuple[Proving, list[str]], page: Page) -> None:

@@ -18,6 +18,16 @@ from tabgrid_wire.commitment import output_digest, result_message
 from tabgrid_wire.messages import INLINE_OUTPUT
 from tests.support.stage import GRID, WALLET, Stage
 
+#: Another tab's worker has been told to end and still holds the device, until somebody waits.
+LEAVE_WHEN_WAITED_FOR = """() => {
+    const waitedFor = async () => {
+        while (!(await navigator.locks.query()).pending.length)
+            await new Promise(requestAnimationFrame);
+    };
+    return new Promise((held) => {
+        navigator.locks.request("tabgrid-device", () => { held(); return waitedFor(); });
+    });
+}"""
 READY = "() => told.some(m => m.kind === 'status' && m.status.state === 'ready')"
 ENDED = "() => told.some(m => m.kind === 'status' && m.status.state === 'stopped')"
 
@@ -161,6 +171,14 @@ def test_a_second_tab_of_the_device_is_told_so(page: Page, stage: Stage) -> None
     other.wait_for_function("() => heard('duplicate').length > 0")
     other.evaluate("() => worker.terminate()")
     page.wait_for_function(READY)
+
+
+def test_a_tab_that_has_just_been_stopped_is_no_other_tab(page: Page, stage: Stage) -> None:
+    visit(page, stage)
+    page.evaluate(LEAVE_WHEN_WAITED_FOR)
+    start(page)
+    page.wait_for_function(f"() => ({READY})() || heard('duplicate').length")
+    assert heard(page, "duplicate") == []
 
 
 def test_a_fault_says_what_is_wrong(page: Page, stage: Stage) -> None:

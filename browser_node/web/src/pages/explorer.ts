@@ -4,6 +4,7 @@ import type { JobRow, Minute, Token, Totals } from "../generated/api.js";
 import { pageData, setText } from "../lib/dom.js";
 import { enhance } from "../lib/enhance.js";
 import { Live, type LiveState } from "../lib/live.js";
+import { newestJobs, stateOf } from "./explorer/catch_up.js";
 import { enableCheck, showCheck } from "./explorer/check.js";
 import { Hour } from "./explorer/hour.js";
 import { JobList } from "./explorer/jobs.js";
@@ -50,17 +51,31 @@ function start(data: PageData): void {
 
   const about = (job: JobRow): boolean => job.id === data.job || job.wallet === data.wallet;
   let frozen = false;
+  let opened = 0;
+  const show = (jobs: readonly JobRow[]): void => {
+    if (frozen) return;
+    list?.show(jobs);
+    pictures?.show(jobs);
+  };
+  /** Events tell nothing of what was before them, nor of what was while the connection was lost. */
+  const catchUp = async (): Promise<void> => {
+    // A wallet's page was drawn a moment before the first connection.
+    if (data.wallet && opened++ > 0) refresher.soon();
+    if (list) show((await newestJobs()).filter((job) => list.isNews(job)));
+    const state = data.job && (await stateOf(data.job));
+    if (state && state !== drawnState()) refresher.soon();
+  };
   const live = new Live({
-    state: showState,
+    state: (state) => {
+      showState(state);
+      if (state === "live") void catchUp();
+    },
     totals: (totals: Totals) => {
       showTotals(totals);
       hour?.totals(totals);
     },
     jobs: (jobs) => {
-      if (!frozen) {
-        list?.show(jobs);
-        pictures?.show(jobs);
-      }
+      show(jobs);
       if ((data.job ?? data.wallet) && jobs.some(about)) refresher.soon();
     },
   });
@@ -72,6 +87,11 @@ function start(data: PageData): void {
     if (document.visibilityState === "visible") live.start();
     else live.stop();
   });
+}
+
+/** What a job's page says of the job. */
+function drawnState(): string | undefined {
+  return document.querySelector<HTMLElement>('[data-testid="job-state"]')?.dataset.state;
 }
 
 /** A list that moves can be held still. */

@@ -40,6 +40,8 @@ const LOCK = "tabgrid-device";
 
 /** How long a node whose device is gone may take to hand its job back. */
 const FAREWELL_MS = 1000;
+/** A worker that was told to end in another tab is gone by then; its page gives it two seconds. */
+const LOCK_WAIT_MS = 3000;
 
 export class Engine {
   private readonly began = performance.now();
@@ -93,11 +95,12 @@ export class Engine {
 
   private async start(message: Start): Promise<void> {
     this.stopped = false;
-    const held = await navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => {
-      if (lock) await this.run(message);
-      return lock !== null;
-    });
-    if (!held) this.post({ kind: "duplicate" });
+    const signal = AbortSignal.timeout(LOCK_WAIT_MS);
+    const taken = (error: unknown): void => {
+      if (error !== signal.reason) throw error;
+      this.post({ kind: "duplicate" });
+    };
+    await navigator.locks.request(LOCK, { signal }, () => this.run(message)).catch(taken);
   }
 
   private async run({ grids, wallet, settings }: Start): Promise<void> {

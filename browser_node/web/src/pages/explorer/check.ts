@@ -14,10 +14,15 @@ interface Found {
   readonly words: string;
 }
 
-/** Shows the button, which is hidden where no script runs; also after the page is drawn anew. */
+/** What was found, which the server does not know of. */
+let told: readonly [state: string, words: string] | null = null;
+
+/** Shows the button, which is hidden where no script runs, and what was found; also after the
+ * page is drawn anew. */
 export function showCheck(): void {
   const button = document.getElementById("check");
   if (button) button.hidden = false;
+  if (told) tell(...told);
 }
 
 /** `page` says what there is to check on it: a job's receipt, or an epoch's corrections. */
@@ -109,6 +114,7 @@ async function read<T>(path: string): Promise<T> {
 }
 
 function tell(state: string, words: string): void {
+  told = [state, words];
   const place = document.getElementById("check-result");
   if (!place) return;
   const said = place.firstElementChild ?? place.appendChild(make("span", "state"));

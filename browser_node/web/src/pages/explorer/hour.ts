@@ -3,6 +3,7 @@
 import type { Minute, Stats, Totals } from "../../generated/api.js";
 import { clock, ColumnChart } from "../../lib/columns.js";
 import { count } from "../../lib/format.js";
+import { read } from "../../lib/read.js";
 
 const MINUTES = 60;
 
@@ -41,8 +42,8 @@ export class Hour {
   }
 
   private async refresh(): Promise<void> {
-    const answer = await fetch("/api/stats").catch(() => null);
-    if (answer?.ok) this.correct(((await answer.json()) as Stats).hour);
+    const stats = await read<Stats>("/api/stats");
+    if (stats) this.correct(stats.hour);
   }
 
   private draw(): void {

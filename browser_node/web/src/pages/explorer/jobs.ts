@@ -6,6 +6,7 @@ import { ago, amount, backend, duration, exact, short } from "../../lib/format.j
 
 /** Two screens; older ones are a page further. */
 const ROWS = 50;
+const ENDS = new Set<string | undefined>(["done", "failed", "cancelled"]);
 
 export class JobList {
   private readonly body: HTMLTableSectionElement;
@@ -17,12 +18,23 @@ export class JobList {
     this.body = table.tBodies[0] ?? table.createTBody();
   }
 
+  /** Whether the list does not say so yet. What has ended stays so: an answer may be older than
+   * an event that came before it. */
+  isNews(job: JobRow): boolean {
+    const { state } = this.rowOf(job)?.querySelector<HTMLElement>(".state")?.dataset ?? {};
+    return state !== job.state && !ENDS.has(state);
+  }
+
+  private rowOf({ id }: JobRow): HTMLElement | null {
+    return this.body.querySelector<HTMLElement>(`[data-job="${CSS.escape(id)}"]`);
+  }
+
   /** Changed rows stay where they are; new ones come on top, newest first. */
   show(jobs: readonly JobRow[]): void {
     const fresh: HTMLTableRowElement[] = [];
     for (const job of jobs) {
       const row = rowOf(job, this.token);
-      const old = this.body.querySelector(`[data-job="${CSS.escape(job.id)}"]`);
+      const old = this.rowOf(job);
       // A row that holds the focus stays: a person is about to open it.
       if (!old) fresh.push(row);
       else if (!old.contains(document.activeElement)) old.replaceWith(row);

@@ -3,6 +3,7 @@
 import type { Node, Nodes } from "../../generated/api.js";
 import { byId, make } from "../../lib/dom.js";
 import { backend } from "../../lib/format.js";
+import { read } from "../../lib/read.js";
 
 /** Slow enough for a thousand open explorers, fast enough to look alive. */
 const EVERY_MS = 5000;
@@ -17,9 +18,9 @@ export function keepNodes(): void {
 
 async function refresh(): Promise<void> {
   const list = document.getElementById("nodes");
-  const answer = await fetch("/api/nodes").catch(() => null);
-  if (!answer?.ok) return;
-  const { nodes } = (await answer.json()) as Nodes;
+  const answer = await read<Nodes>("/api/nodes");
+  if (!answer) return;
+  const { nodes } = answer;
   // A square that holds the focus stays: a person is about to open it.
   if (!list || list.contains(document.activeElement)) return;
   list.hidden = nodes.length === 0;

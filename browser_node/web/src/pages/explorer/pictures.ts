@@ -3,6 +3,7 @@
 import type { Job, JobRow } from "../../generated/api.js";
 import { make } from "../../lib/dom.js";
 import { ago, exact, short } from "../../lib/format.js";
+import { read } from "../../lib/read.js";
 
 /** As many as the page opens with (pages/explorer.py). */
 const SHOWN = 12;
@@ -25,11 +26,9 @@ export class PictureList {
 
   /** A row tells what anybody may know of a job; prompt and picture are asked for. */
   private async add(id: string): Promise<void> {
-    const answer = await fetch(`/api/jobs/${id}`, { credentials: "omit" }).catch(() => null);
-    if (!answer?.ok) return;
-    const job = (await answer.json()) as Job;
-    const prompt = job.input?.prompt;
-    if (!job.image || typeof prompt !== "string") return;
+    const job = await read<Job>(`/api/jobs/${id}`);
+    const prompt = job?.input?.prompt;
+    if (!job?.image || typeof prompt !== "string") return;
     this.list.prepend(itemOf(job, job.image, prompt));
     while (this.list.children.length > SHOWN) this.list.lastElementChild?.remove();
     this.list.hidden = false;

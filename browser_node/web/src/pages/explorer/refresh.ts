@@ -30,9 +30,9 @@ export class Refresher {
   private async now(): Promise<void> {
     this.timer = 0;
     this.last = Date.now();
-    const answer = await fetch(location.href).catch(() => null);
-    if (!answer?.ok) return;
-    const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const text = await textOf(location.href);
+    if (text === null) return;
+    const next = new DOMParser().parseFromString(text, "text/html");
     const fresh = next.getElementById("main");
     const main = byId("main", HTMLElement);
     if (!fresh) return;
@@ -44,5 +44,15 @@ export class Refresher {
     main.replaceChildren(...fresh.childNodes);
     showCopyButtons(main);
     this.drawn();
+  }
+}
+
+/** Null where no whole page came: the next event brings another try. */
+async function textOf(address: string): Promise<string | null> {
+  try {
+    const answer = await fetch(address);
+    return answer.ok ? await answer.text() : null;
+  } catch {
+    return null;
   }
 }

@@ -128,16 +128,16 @@ export class Api implements SignInApi, ClaimApi {
     const date = Date.parse(response.headers.get("date") ?? "");
     if (Number.isFinite(date)) this.ahead = (date - Date.now()) / 1_000;
     if (!response.ok) throw await refusal(response);
-    return (response.status === 204 ? undefined : await response.json()) as T;
+    return (response.status === 204 ? undefined : await response.json().catch(cut)) as T;
   }
 }
 
-async function reach(path: string, init: RequestInit): Promise<Response> {
-  try {
-    return await fetch(path, init);
-  } catch {
-    throw new ApiError(0, "The coordinator cannot be reached. Check the network and try again.");
-  }
+function cut(): never {
+  throw new ApiError(0, "The coordinator cannot be reached. Check the network and try again.");
+}
+
+function reach(path: string, init: RequestInit): Promise<Response> {
+  return fetch(path, init).catch(cut);
 }
 
 async function refusal(response: Response): Promise<ApiError> {

@@ -43,10 +43,7 @@ export async function send(path: string, key: string, init: RequestInit = {}): P
   if (!headers.has("accept")) headers.set("accept", "application/json");
   if (key) headers.set("authorization", `Bearer ${key}`);
   if (init.body) headers.set("content-type", "application/json");
-  const answer = await fetch(path, { ...init, headers, credentials: "omit" }).catch((error: unknown) => {
-    if (init.signal?.aborted) throw error;
-    throw new ApiError(GONE, 0, "offline");
-  });
+  const answer = await fetch(path, { ...init, headers, credentials: "omit" }).catch(cut(init.signal));
   if (answer.ok) return answer;
   throw await errorOf(answer);
 }
@@ -54,8 +51,15 @@ export async function send(path: string, key: string, init: RequestInit = {}): P
 async function ask<T>(path: string, key: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const init: RequestInit = body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
   if (signal) init.signal = signal;
-  return (await (await send(path, key, init)).json()) as T;
+  const answer = await send(path, key, init);
+  return (await answer.json().catch(cut(signal))) as T;
 }
+
+/** Before the answer or in the middle of it. */
+const cut = (signal?: AbortSignal | null) => (error: unknown): never => {
+  if (signal?.aborted) throw error;
+  throw new ApiError(GONE, 0, "offline");
+};
 
 async function errorOf(answer: Response): Promise<ApiError> {
   const body = (await answer.json().catch(() => null)) as ErrorBody | null;

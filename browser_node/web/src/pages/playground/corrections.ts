@@ -4,6 +4,7 @@ import type { JobRow, Token } from "../../generated/api.js";
 import { byId, setText } from "../../lib/dom.js";
 import { amount } from "../../lib/format.js";
 import { Live } from "../../lib/live.js";
+import { read } from "../../lib/read.js";
 
 const mine = new Set<string>();
 let live: Live | null = null;
@@ -26,8 +27,7 @@ export function watch(id: string, token: Token): void {
 }
 
 async function look(id: string, token: Token): Promise<void> {
-  const answer = await fetch(`/api/jobs/${id}`, { credentials: "omit" }).catch(() => null);
-  const row = answer?.ok ? ((await answer.json()) as JobRow) : null;
+  const row = await read<JobRow>(`/api/jobs/${id}`);
   if (row?.correction) say(row, token);
 }
 

@@ -15,6 +15,10 @@ const POLL_MS = 2_000;
 /** The same signed bytes are sent again while the network has not taken them: it drops some. */
 const SENDS = 20;
 
+/** Of these only one does its work at a time. */
+const BUTTONS = "#deposit-form button, #deposit-wallets button, #refund-list button";
+const NOTHING = { refundable: [] } as const;
+
 /** Base58 of 32 bytes. */
 const ADDRESS = /^[1-9A-HJ-NP-Za-km-z]{32,44}$/;
 
@@ -42,6 +46,7 @@ export class DepositPanel {
     });
     panel.keyed = () => {
       this.show(null);
+      html("refunds").hidden = true;
       void this.refresh();
     };
     void this.refresh();
@@ -107,9 +112,17 @@ export class DepositPanel {
   }
 
   private renderWallets(): void {
-    const list = html("deposit-wallets");
-    list.replaceChildren(...this.offers.map((offer) => this.payButton(offer)));
-    list.hidden = this.offers.length === 0;
+    const slugs = this.offers.map((offer) => offer.slug);
+    this.fill(html("deposit-wallets"), slugs, () => this.offers.map((offer) => this.payButton(offer)));
+    html("deposit-wallets").hidden = slugs.length === 0;
+  }
+
+  /** Other buttons only where there are others: whoever is about to press one keeps it. */
+  private fill(list: HTMLElement, keys: readonly string[], buttons: () => HTMLElement[]): void {
+    if (list.dataset.keys === keys.join()) return;
+    list.dataset.keys = keys.join();
+    list.replaceChildren(...buttons());
+    this.hold(this.busy);
   }
 
   private payButton(offer: Offer): HTMLElement {
@@ -140,13 +153,14 @@ export class DepositPanel {
 
   /** The key's figures, and what of its deposits is unused. */
   private async refresh(): Promise<void> {
-    html("refunds").hidden = true;
-    if (!this.panel.key) return;
+    const { key } = this.panel;
     await this.panel.refresh();
-    const found = await api.deposits(this.panel.key).catch(() => null);
-    if (found === null) return;
-    html("refund-list").replaceChildren(...found.refundable.map((each) => this.refundItem(each)));
-    html("refunds").hidden = found.refundable.length === 0 && html("refund-state").textContent === "";
+    const found = key ? await api.deposits(key).catch(() => null) : NOTHING;
+    if (found === null || key !== this.panel.key) return;
+    const shares = found.refundable;
+    const keys = shares.map((each) => `${each.wallet} ${each.amount}`);
+    this.fill(html("refund-list"), keys, () => shares.map((each) => this.refundItem(each)));
+    html("refunds").hidden = shares.length === 0 && html("refund-state").textContent === "";
   }
 
   private refundItem(share: Refundable): HTMLElement {
@@ -188,7 +202,7 @@ export class DepositPanel {
 
   private async during(place: string, work: () => Promise<void>): Promise<void> {
     if (this.busy) return;
-    this.busy = true;
+    this.hold(true);
     const error = html(place);
     error.hidden = true;
     try {
@@ -198,9 +212,16 @@ export class DepositPanel {
       setText(error, sentence(caught));
       error.hidden = false;
     } finally {
-      this.busy = false;
+      this.hold(false);
       await this.refresh();
     }
+  }
+
+  /** Not `disabled`: that would take the focus from whoever pressed by key. */
+  private hold(busy: boolean): void {
+    this.busy = busy;
+    for (const button of document.querySelectorAll<HTMLButtonElement>(BUTTONS))
+      button.ariaDisabled = busy ? "true" : null;
   }
 }
 
