@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from tests.support.grid import Grid
 from tests.support.programs import missing
@@ -25,6 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
+@pytest.fixture(autouse=True)
+def patience() -> None:
+    """However loaded the machine is, and whichever tests ran before in this process: Playwright's
+    own five seconds are less than one job takes there. `Tabs` waits longer."""
+    expect.set_options(timeout=CONFIG["TIMEOUT_MS"])
+
+
 @pytest.fixture(scope="session")
 def browser_config() -> dict[str, Any]:
     """The constants of playwright.config.py."""
@@ -38,7 +45,9 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(
-                executable_path=found, args=list(CONFIG["ARGUMENTS"])
+                executable_path=found,
+                args=list(CONFIG["ARGUMENTS"]),
+                timeout=CONFIG["TIMEOUT_MS"],
             )
         except Error as error:
             missing(f"Chromium does not start ({error.message.splitlines()[0]})")

@@ -16,11 +16,14 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(scope="module")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
-    made = Past(EchoGrid(tmp_path_factory.mktemp("past")))
-    asyncio.run(made.work(4))
-    made.today()
-    yield made
-    made.grid.programs.stop()
+    grid = EchoGrid(tmp_path_factory.mktemp("past"))
+    try:
+        made = Past(grid)
+        asyncio.run(made.work(4))
+        made.today()
+        yield made
+    finally:
+        grid.programs.stop()
 
 
 def fits(page: Page) -> bool:

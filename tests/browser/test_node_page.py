@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.support.grid import Grid
+from tests.support.listening import listen, until_said
 from tests.support.tab import Tab
 
 
@@ -75,7 +76,9 @@ def test_a_session_lasts_over_visits_and_ends_with_sign_out(
     expect(tab.find("grid-text")).to_be_checked()
     expect(tab.find("start")).to_be_enabled()
     expect(tab.find("node-state")).to_have_text("idle")
-    tab.page.locator("#sign-out").click()
+    # The page says so at once, and the grid as soon as it hears of it.
+    with tab.page.expect_response(lambda answer: answer.request.method == "DELETE"):
+        tab.page.locator("#sign-out").click()
     expect(tab.find("connect-wallet")).to_be_visible()
     assert tab.page.evaluate("fetch('/api/auth/session').then(a => a.status)") == 401
 
@@ -103,8 +106,9 @@ def test_pause_resume_stop_and_a_crash(grid: Grid, open_tab: Callable[..., Tab])
     expect(tab.page.locator("#notice")).to_be_hidden()
 
     [worker] = [one for one in tab.page.workers if "worker" in one.url and "ort" not in one.url][:1]
+    listen(tab.page, "message")
     worker.evaluate("() => { setTimeout(() => { throw new Error('out of luck') }) }")
-    expect(tab.page.locator("#message")).to_contain_text("The worker stopped: Out of luck.")
+    until_said(tab.page, "message", "The worker stopped: Out of luck.")
     tab.expect_state("ready")
 
     tab.find("start").click()

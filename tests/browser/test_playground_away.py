@@ -10,6 +10,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.test_playground_pictures import frozen, start_drawing
 from tests.support.grid import Grid
+from tests.support.listening import listen, until_said
 from tests.support.picture_grid import make_grid
 
 UNHEARD = "not known whether the order arrived"
@@ -116,8 +117,10 @@ def test_a_cancel_that_does_not_arrive_is_not_taken_for_one(page: Page, grid: Gr
     with frozen(grid):
         start_drawing(page)
         go_offline(page)
+        listen(page, "run-status")
         page.get_by_test_id("cancel").click()
-        expect(page.locator("#run-status")).to_contain_text("Not cancelled yet.")
+        # The next look for the job, which fails too, says something else.
+        until_said(page, "run-status", "Not cancelled yet.")
         page.context.set_offline(False)
         expect(page.locator("#run-status")).to_contain_text("Drawing on")
         page.get_by_test_id("cancel").click()
@@ -131,6 +134,7 @@ def test_a_coordinator_that_dies_and_comes_back_has_kept_the_job(page: Page, gri
         expect(page.locator("#run-status")).to_contain_text(LOST)
         grid.coordinator = grid.start_coordinator()
         grid.coordinator.ready()
+    renew_node(grid)
     expect_drawn_and_paid(page)
 
 

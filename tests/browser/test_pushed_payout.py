@@ -54,8 +54,9 @@ async def earn(grid: Grid, wallet: Keypair) -> int:
         await node.send(node.result(assign, assign.input))
         await node.receive()
         await node.close()
-        while not (claimable := await _claimable(client, wallet)):
-            await asyncio.sleep(0.2)
+        async with asyncio.timeout(60):
+            while not (claimable := await _claimable(client, wallet)):
+                await asyncio.sleep(0.2)
     return claimable
 
 
@@ -64,9 +65,11 @@ async def _claimable(client: httpx.AsyncClient, wallet: Keypair) -> int:
 
 
 async def spend_all_sol(grid: Grid, wallet: Keypair) -> None:
-    """The faucet of the local chain gave some when the wallet signed in."""
-    async with Rpc(grid.rpc) as rpc:
-        rest = await rpc.balance(wallet.pubkey()) - 5_000
+    """The faucet of the local chain gives some once the wallet has signed in."""
+    async with Rpc(grid.rpc) as rpc, asyncio.timeout(60):
+        while not (given := await rpc.balance(wallet.pubkey())):
+            await asyncio.sleep(0.1)
+        rest = given - 5_000
         away = TransferParams(
             from_pubkey=wallet.pubkey(), to_pubkey=Keypair().pubkey(), lamports=rest
         )
@@ -80,6 +83,7 @@ async def spend_all_sol(grid: Grid, wallet: Keypair) -> None:
 def test_a_wallet_without_sol_has_its_payout_pushed(
     grid: Grid, new_context: Callable[[], BrowserContext], browser_config: dict[str, Any]
 ) -> None:
+    grid.until_chain_is_open()
     wallet = Keypair.from_seed(bytes.fromhex(SEED))
     claimable = elsewhere(earn(grid, wallet))
     tabs = Tabs(new_context, browser_config["SLOW_TIMEOUT_MS"])

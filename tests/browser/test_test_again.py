@@ -14,6 +14,7 @@ from tabgrid_wire import messages as wire
 from tests.browser.test_strikes import answer, elsewhere, join, reference_of
 from tests.integration.test_audits import MODEL, RIGHT
 from tests.support.grid import Grid
+from tests.support.listening import listen
 from tests.support.tab import Tab
 
 SETTINGS = f"""
@@ -31,17 +32,10 @@ demo_credit = 1000000000
 """
 JOB = {"model": MODEL, "input": {"texts": ["Hi"]}}
 NOT_YET = "The grid does not take answers of this device yet."
-#: The lines that the page says of the machine, also those that stand for a moment only.
-LISTEN = """() => {
-    window.said = [];
-    const place = document.getElementById("message");
-    new MutationObserver(() => said.push(place.textContent))
-        .observe(place, { childList: true, characterData: true, subtree: true });
-}"""
 #: A line that stands for less than 50 ms may be left out.
 TESTED_AND_READY = """() =>
-    said.some((line) => /^(Loading|Testing) /.test(line))
-    && said.at(-1) === "Ready. Waiting for jobs."
+    said.message.some((line) => /^(Loading|Testing) /.test(line))
+    && said.message.at(-1) === "Ready. Waiting for jobs."
 """
 
 
@@ -81,13 +75,13 @@ def test_test_again_runs_the_test_again_and_says_what_came_out(
     expect(notice).to_contain_text(NOT_YET)
     expect(button).to_have_text("Test again")
 
-    tab.page.evaluate(LISTEN)
+    listen(tab.page, "message")
     button.click()
     tab.page.wait_for_function(TESTED_AND_READY)
     expect(notice).to_contain_text(NOT_YET)
 
     elsewhere(prove_oneself(grid, first))
-    tab.page.evaluate(LISTEN)
+    listen(tab.page, "message")
     button.press("Enter")
     tab.page.wait_for_function(TESTED_AND_READY)
     expect(notice).to_be_hidden()

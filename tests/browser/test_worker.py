@@ -139,6 +139,7 @@ def test_a_large_answer_is_uploaded_and_its_frame_names_it(page: Page, stage: St
     assert stage.upload_answers == [], "what is refused is not sent again"
 
 
+@pytest.mark.timeout(400)  # SwiftShader needs 15 s for its first sentence on an idle machine
 def test_webgpu_answers_right(page: Page, stage: Stage, browser_config: dict[str, Any]) -> None:
     page.set_default_timeout(browser_config["SLOW_TIMEOUT_MS"])
     visit(page, stage, "webgpu")

@@ -16,6 +16,10 @@ library = "{library}"
 [limits]
 request_s = {request_s}
 public_requests_per_minute = 100000
+# A test may stop a node for as long as it looks at what the pages say meanwhile.
+node_idle_s = 600
+[scheduling]
+lease_min_s = 300
 [grids.text]
 title = "Text"
 description = "Sentences become vectors."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 
 import pytest
 
@@ -13,14 +14,13 @@ def test_step_ends_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
     with timed("Installing") as step:
         step.detail = "3 of 3"
     said = capsys.readouterr().out
-    assert said.startswith("  Installing (3 of 3) … ok 0.")
-    assert said.endswith(" s\n")
+    assert re.fullmatch(r"  Installing \(3 of 3\) … ok \d+\.\d s\n", said)
 
 
 def test_failed_step_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Failed), timed("Installing"):
         raise Failed("no")
-    assert "Installing … failed after 0." in capsys.readouterr().out
+    assert re.search(r"Installing … failed after \d+\.\d s", capsys.readouterr().out)
 
 
 def test_long_step_shows_life(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from set_up.stamps import Stamps, fingerprint, only_one
@@ -72,6 +71,4 @@ def test_second_set_up_waits_for_the_first_and_says_so(tmp_path: Path) -> None:
             f"Waiting for the set-up that process {os.getpid()} runs here …\n"
         )
         assert second.poll() is None
-    released = time.monotonic()
-    assert second.communicate(timeout=30)[0] == "in\n"
-    assert time.monotonic() - released < 30
+    assert second.communicate(timeout=60)[0] == "in\n"
