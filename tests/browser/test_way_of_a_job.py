@@ -101,6 +101,7 @@ def test_a_tab_earns_and_is_paid(
     expect(page.get_by_test_id("claim-state")).to_have_text("finalized")
 
 
+@pytest.mark.timeout(400)  # the tab may wait a minute before its next try
 def test_a_restarted_coordinator_is_found_again(grid: Grid, open_tab: Callable[..., Tab]) -> None:
     tab = open_tab(grid.url).visit("wasm")
     tab.connect()
