@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from tests.support.grid import Grid
+from tests.support.picture_grid import make_grid
 from tests.support.programs import missing
 from tests.support.stage import Stage
 from tests.support.tab import Tab, Tabs
@@ -129,6 +130,30 @@ def grid(
         yield running.start(nodes=nodes)
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="module")
+def picture_grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
+    """A grid that draws in no time, and one native node that does whatever there is to do."""
+    made = make_grid(tmp_path_factory.mktemp("pictures"))
+    made.settings += NOBODY_CHECKS
+    try:
+        made.start()
+        made.start_node("node", "images", "text", "labels").ready()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def playground(watched: Callable[..., Page], picture_grid: Grid) -> Page:
+    """Its playground, with a key that has paid nothing yet."""
+    page = watched()
+    page.goto(f"{picture_grid.url}/playground")
+    page.get_by_test_id("create-key").click()
+    expect(page.get_by_test_id("credit")).to_have_text("1.00 TGT")
+    expect(page.get_by_test_id("send")).to_be_enabled()
+    return page
 
 
 @pytest.fixture(scope="module")

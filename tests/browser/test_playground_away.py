@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -11,43 +10,26 @@ from playwright.sync_api import Page, Route, expect
 from tests.browser.test_playground_pictures import frozen, start_drawing
 from tests.support.grid import Grid
 from tests.support.listening import listen, until_said
-from tests.support.picture_grid import make_grid
 
 UNHEARD = "not known whether the order arrived"
 LOST = "The connection to the coordinator is lost. Your job is kept"
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    made = make_grid(tmp_path_factory.mktemp("away"))
-    try:
-        made.start()
-        start_node(made)
-        yield made
-    finally:
-        made.stop()
+def grid(picture_grid: Grid) -> Grid:
+    return picture_grid
 
 
-def start_node(grid: Grid) -> None:
-    grid.start_node("node", "images", "text").ready()
+@pytest.fixture
+def page(playground: Page) -> Page:
+    return playground
 
 
 def renew_node(grid: Grid) -> None:
     """A node comes back by itself, but the longer the grid was away the longer it waits before:
     up to a minute, which is as long as a test waits for a picture."""
     grid.nodes.pop().stop()
-    start_node(grid)
-
-
-@pytest.fixture
-def page(watched: Callable[..., Page], grid: Grid) -> Page:
-    """The playground, with a key that has paid nothing yet."""
-    page = watched()
-    page.goto(f"{grid.url}/playground")
-    page.get_by_test_id("create-key").click()
-    expect(page.get_by_test_id("credit")).to_have_text("1.00 TGT")
-    expect(page.get_by_test_id("send")).to_be_enabled()
-    return page
+    grid.start_node("node", "images", "text").ready()
 
 
 def newest_job(grid: Grid) -> str:

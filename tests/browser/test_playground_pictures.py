@@ -18,31 +18,20 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.support.grid import Grid
-from tests.support.picture_grid import MODEL, make_grid
+from tests.support.picture_grid import MODEL
 
 AXE = Path(__file__).resolve().parents[2] / "browser_node/node_modules/axe-core/axe.min.js"
 EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 
 
 @pytest.fixture(scope="module")
-def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
-    made = make_grid(tmp_path_factory.mktemp("pictures"))
-    try:
-        made.start()
-        made.start_node("node", "images", "labels").ready()
-        yield made
-    finally:
-        made.stop()
+def grid(picture_grid: Grid) -> Grid:
+    return picture_grid
 
 
 @pytest.fixture
-def page(watched: Callable[..., Page], grid: Grid) -> Page:
-    """The playground, with a key."""
-    page = watched()
-    page.goto(f"{grid.url}/playground")
-    page.get_by_test_id("create-key").click()
-    expect(page.get_by_test_id("send")).to_be_enabled()
-    return page
+def page(playground: Page) -> Page:
+    return playground
 
 
 @contextmanager
