@@ -183,18 +183,6 @@ async def test_two_names_for_one_request_are_refused(echo_grid: EchoGrid) -> Non
         assert (await client.post("/api/jobs", json=JOB, headers=longest)).status_code == 202
 
 
-async def test_where_no_name_is_kept_one_that_relies_on_it_is_told(echo_grid: EchoGrid) -> None:
-    async with echo_grid.client(await echo_grid.make_key()) as client:
-        for path, body in (
-            ("/v1/embeddings", {"model": "echo", "input": "x"}),
-            ("/v1/images/generations", {"prompt": "x"}),
-        ):
-            answer = await client.post(path, json=body, headers=NAME)
-            assert answer.status_code == 400
-            assert answer.json()["error"]["code"] == "idempotency_not_supported"
-            assert "/api/jobs" in answer.json()["error"]["message"]
-
-
 async def test_it_is_described(echo_grid: EchoGrid) -> None:
     async with echo_grid.client() as client:
         described = (await client.get("/openapi.json")).json()

@@ -71,6 +71,14 @@ def test_a_batch_of_256_and_a_text_that_is_cut(client: openai.OpenAI) -> None:
     assert alone.data[0].embedding == pytest.approx(answer.data[0].embedding, abs=1e-3)
 
 
+def test_a_client_that_names_its_requests_is_served(client: openai.OpenAI) -> None:
+    """As OpenAI does: the header means nothing here, so that each request is one of its own."""
+    name = {"Idempotency-Key": "0c0f6f6e"}
+    for text in ("one", "another"):
+        answer = client.embeddings.create(model=MODEL, input=text, extra_headers=name)
+        assert len(answer.data) == 1
+
+
 def test_models_are_listed(client: openai.OpenAI) -> None:
     assert MODEL in [model.id for model in client.models.list()]
     assert client.models.retrieve(MODEL).id == MODEL

@@ -66,17 +66,6 @@ def same_or_refused(named: Named, idempotency: Idempotency) -> str:
     return named.job_id
 
 
-def refuse(request: Request) -> None:
-    """Where no key is kept, a client that relies on one is told so. Raises ``BadRequest``."""
-    if HEADER in request.headers:
-        raise BadRequest(
-            f"This endpoint keeps no {HEADER}: closing the connection calls the work off and gives "
-            "its price back. Submit to /api/jobs, where a request can be sent again.",
-            HEADER,
-            "idempotency_not_supported",
-        )
-
-
 def _fingerprint(body: msgspec.Struct) -> str:
     """SHA-256 of what is asked for. Neither the order of a client's JSON makes it another request,
     nor a field that it fills with what is meant without it."""

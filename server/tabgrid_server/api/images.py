@@ -26,7 +26,7 @@ from ..errors import BadRequest, NotFound
 from ..ledger import InsufficientFunds
 from ..services import Services, services
 from ..store import ledger as stored_ledger
-from . import content, idempotency
+from . import content
 from .operations import Operation, operation
 from .schemas.base import Request as Body
 from .schemas.base import Response as Answer
@@ -112,7 +112,6 @@ class ImagesResponse(Answer, frozen=True):
 async def create_image(request: Request, body: ImagesRequest) -> Response:
     at = services(request)
     caller = await at.keys.required(request)
-    idempotency.refuse(request)
     offer = _offer(at.coordinator, body.model)
     priced = [await _priced(offer, input) for input in _inputs(body)]
     at.coordinator.require_node(offer)

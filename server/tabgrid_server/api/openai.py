@@ -16,7 +16,6 @@ from tabgrid_models.connectors.embeddings import EmbeddingsInput, EmbeddingsOutp
 
 from ..errors import BadRequest, NotFound
 from ..services import services
-from . import idempotency
 from .operations import Operation, operation
 from .schemas.base import Request as Body
 from .schemas.base import Response as Answer
@@ -92,7 +91,6 @@ _CREATED = 1_761_955_200
 async def create_embedding(request: Request, body: EmbeddingsRequest) -> Response:
     at = services(request)
     caller = await at.keys.required(request)
-    idempotency.refuse(request)
     offer = at.coordinator.offer_of(body.model)
     if offer.manifest.connector != "embeddings":
         raise BadRequest(f"Model {body.model!r} does not make embeddings.", "model")
