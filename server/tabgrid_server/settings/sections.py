@@ -122,9 +122,10 @@ class Trust(Section, frozen=True):
     probation_jobs: Positive = 50
     #: Answers of one that is not proven yet which wait for a look, of one model on a kind of device
     #: and of the whole wallet: at so many it gets no further jobs until half are looked at. It is
-    #: what a stranger can send unchecked while references are slow.
-    unproven_per_unit: Positive = 20
-    unproven_per_wallet: Positive = 60
+    #: what a stranger can send unchecked while references are slow: no more than a probation, and
+    #: no fewer, so that those who come honestly are not kept idle by a reference that lags.
+    unproven_per_unit: Positive = 50
+    unproven_per_wallet: Positive = 150
     #: Of later ones never fewer than this, in hundredths of a percent: 500 is 1 in 20.
     least_audit_bps: Annotated[int, Meta(ge=1, le=10_000)] = 500
     #: A cheat loses this many times what it can win.

@@ -38,8 +38,8 @@ class Policy(msgspec.Struct, frozen=True):
     #: a wallet: at so many it gets no further jobs until half of them are looked at. Where
     #: references are slow nobody is sent more unchecked answers of one stranger; what is looked
     #: at takes a reference seconds, so an honest one hardly waits.
-    unproven_per_unit: int = 20
-    unproven_per_wallet: int = 60
+    unproven_per_unit: int = 50
+    unproven_per_wallet: int = 150
     #: Earnings become claimable after this many further jobs of the unit and this time: long
     #: enough that a sleeper has more to lose than one bad day brings.
     release_jobs: int = 400
