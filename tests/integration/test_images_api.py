@@ -24,6 +24,8 @@ UNITS = 4
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grid]:
     made = make_grid(tmp_path_factory.mktemp("grid"))
+    # Nobody checks here, and of a new node only so many answers may wait for a check.
+    made.settings += "[trust]\ncheck_within_s = 1\n"
     try:
         made.start()
         made.start_node("node", "images").ready()

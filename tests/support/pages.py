@@ -26,7 +26,13 @@ from tabgrid_server.api.schemas.checks import Check, Draw, Evidence
 from tabgrid_server.api.schemas.claims import Claim
 from tabgrid_server.api.schemas.epochs import Epoch, Epochs, Leaf, Leaves, Proof
 from tabgrid_server.api.schemas.grid import Grid, GridModel, Minute, Node, Stats, Token, Unsupported
-from tabgrid_server.api.schemas.health import ClassHealth, Health, HealthCounts, HealthSpan
+from tabgrid_server.api.schemas.health import (
+    ClassHealth,
+    Health,
+    HealthCounts,
+    HealthSpan,
+    QuarantinedClass,
+)
 from tabgrid_server.api.schemas.jobs import JobRow
 from tabgrid_server.api.schemas.receipts import Receipt
 from tabgrid_server.api.schemas.transactions import Move, OnChain, Step, Transaction
@@ -390,12 +396,14 @@ class MadeViews:
         if grid != "text":
             return None
         if self.empty:
-            return Health(grid, by, 3_600, (), none, (), 0, {}, 0)
+            return Health(grid, by, 3_600, (), none, (), 0, (), {}, 0)
         kind = ClassHealth(
             80, 80, 8, 8, 2, 0, model="mini", digest=DIGEST, dtype="q8",
             device_class="<b>class</b>", spans=spans[:1],
         )  # fmt: skip
-        return Health(grid, by, 3_600, spans, total, (kind,), 1, {"cpu:<i>lab</i>": 2}, 3)
+        shut = QuarantinedClass("mini", DIGEST, "q8", "<b>class</b>", 3)
+        references = {"cpu:<i>lab</i>": 2}
+        return Health(grid, by, 3_600, spans, total, (kind,), 1, (shut,), references, 3)
 
     async def postings(
         self, total: Literal["settled", "paid", "refunded"], limit: int, before: int | None

@@ -242,6 +242,7 @@ class Verdicts:
             elif unit.state in WORKING:
                 unit.move("quarantined")
                 self._rerun(unit)
+                self._weigh(unit)  # its wallet's other devices, which it kept waiting
 
     def _bug_confirmed(self, event: e.BugConfirmed, now: float) -> None:
         """The class was wrong, so none of its wallets was: strikes and convictions are undone."""
@@ -361,6 +362,7 @@ class Verdicts:
         unit.struck_at = max(standing, default=-math.inf)
         self.suspicions.lift_strike(strike.job, self._units_with(unit))
         self._let_go(self._units_with(unit), reason, now)
+        self._weigh(unit)
 
     def _let_go(self, units: Sequence[Unit], reason: str, now: float) -> None:
         """End what stands on no evidence any more, of all units of a wallet."""
@@ -372,7 +374,11 @@ class Verdicts:
                 self._release(unit, now)
 
     def _is_freed(self, unit: Unit) -> bool:
-        return unit.state == "convicted" and unit.evidence <= self._conviction_at
+        """Nobody stays convicted for what another of his devices did."""
+        if unit.state != "convicted":
+            return False
+        standing = any(strike.stands for strike in unit.strikes)
+        return not standing or unit.evidence <= self._conviction_at
 
     def _restore(self, unit: Unit, reason: str) -> None:
         wallet = unit.key.wallet

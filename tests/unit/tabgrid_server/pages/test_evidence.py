@@ -99,7 +99,7 @@ def health(*spans: HealthSpan, kinds: tuple[ClassHealth, ...] = ()) -> Health:
     total = HealthCounts(
         *(sum(getattr(each, name) for each in spans) for name in HealthCounts.__struct_fields__)
     )
-    return Health("text", "hour", 3_600, spans, total, kinds, len(kinds), {}, 0)
+    return Health("text", "hour", 3_600, spans, total, kinds, len(kinds), (), {}, 0)
 
 
 def test_nothing_of_something_is_not_the_same_as_nothing() -> None:

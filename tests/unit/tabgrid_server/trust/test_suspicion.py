@@ -170,3 +170,14 @@ def test_what_is_known_from_before_causes_were_kept_is_lifted_strike_by_strike()
     assert evidence(grid, ONE) == CHECKED.mismatch_step - CHECKED.agree_step
     granted(grid, second)
     assert grid.trust.units[ONE].state == "probation"
+
+
+def test_nobody_stays_convicted_for_what_another_of_his_devices_did() -> None:
+    grid = Grid(msgspec.structs.replace(CHECKED, odds=2))  # one wrong answer convicts
+    for unit in (ONE, TWO):
+        grid.admit(unit)
+    struck(grid, ONE)
+    own = struck(grid, TWO)
+    assert [grid.trust.units[unit].state for unit in (ONE, TWO)] == ["convicted"] * 2
+    assert of(do.RestoreUnit, granted(grid, own))
+    assert [grid.trust.units[unit].state for unit in (ONE, TWO)] == ["convicted", "suspected"]

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from itertools import count
 
-from tabgrid_server.trust import CheckAbandoned, Checked, Policy, ResultReturned, UnitKey, memory
+from msgspec.structs import replace
+
+from tabgrid_server.trust import (
+    AppealFiled,
+    AppealJudged,
+    BugConfirmed,
+    CheckAbandoned,
+    Checked,
+    Policy,
+    ResultReturned,
+    UnitKey,
+    memory,
+)
 from tabgrid_server.trust import instructions as do
 from tests.support.trusted import PAY, Grid, of, unit_of
 
@@ -16,8 +28,8 @@ LAPTOP = unit_of("ann", "wasm/firefox")
 class Slow(Grid):
     """References look at nothing before they are told to."""
 
-    def __init__(self) -> None:
-        super().__init__(POLICY)
+    def __init__(self, policy: Policy = POLICY) -> None:
+        super().__init__(policy)
         self.numbers = count()
         self.admit(ANN)
 
@@ -81,6 +93,34 @@ def test_who_is_proven_is_not_held_and_who_is_suspected_is() -> None:
     assert of(do.HoldUnit, grid.tell(Checked(wrong, False)))
     assert grid.trust.units[ANN].state == "suspected"
     assert grid.held()
+
+
+def test_who_is_convicted_and_heard_is_held_again_while_as_many_wait() -> None:
+    grid = Slow(replace(POLICY, odds=2))
+    jobs = [grid.give(ANN)[0] for _ in range(5)]
+    for _ in range(2):
+        grid.tell(Checked(jobs[0], False))
+    assert grid.trust.units[ANN].state == "convicted"
+    assert not grid.held(), "it gets no jobs for another reason"
+    grid.tell(AppealFiled(jobs[0]))
+    told = grid.tell(AppealJudged(jobs[0], 3))
+    assert of(do.RestoreUnit, told)
+    assert of(do.HoldUnit, told)
+    assert grid.held()
+
+
+def test_what_a_device_at_fault_computed_keeps_its_owners_others_waiting_no_more() -> None:
+    grid = Slow()
+    grid.admit(LAPTOP)
+    for unit in (ANN, LAPTOP) * 3:
+        grid.give(unit)
+    assert grid.held(LAPTOP)
+    grid.give(ANN)
+    for job in [each.job for each in grid.trust.units[LAPTOP].results][:2]:
+        grid.tell(Checked(job, True))
+    assert grid.held(LAPTOP), "five of the wallet's wait, of six"
+    told = grid.tell(BugConfirmed(ANN.kind))
+    assert [each.unit for each in of(do.FreeUnit, told)] == [LAPTOP]
 
 
 def test_a_restart_forgets_nobody_who_is_held() -> None:
