@@ -36,7 +36,8 @@ def run_python(python: Path, *arguments: str) -> str:
     done = subprocess.run(
         [str(python), *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": PLACES, "HF_HUB_OFFLINE": "1"},
+        # Beside other tests: threads of one process wait for one another.
+        env={**os.environ, "PYTHONPATH": PLACES, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
